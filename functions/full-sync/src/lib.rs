@@ -1,0 +1,1 @@
+//! Plans each connection's nightly full sync.

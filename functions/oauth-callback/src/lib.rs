@@ -1,0 +1,1 @@
+//! Starts and ends the OAuth dance with Zoho.

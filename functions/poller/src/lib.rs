@@ -1,0 +1,1 @@
+//! Claims the connections that are due and sends their routine messages.

@@ -1,0 +1,1 @@
+//! Syncs a connection's contacts from Zoho.

@@ -1,0 +1,1 @@
+//! Syncs a connection's users from Zoho.

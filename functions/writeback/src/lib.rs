@@ -1,0 +1,1 @@
+//! Carries the platform's edits into Zoho.

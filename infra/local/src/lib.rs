@@ -1,0 +1,1 @@
+//! Tandem on one machine: the emulator, the deployment and the demo.

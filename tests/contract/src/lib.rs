@@ -1,0 +1,1 @@
+//! One contract for the in-memory ports and the real adapters.

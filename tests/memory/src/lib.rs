@@ -1,0 +1,1 @@
+//! Tandem's ports held in memory.
