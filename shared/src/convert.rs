@@ -1,0 +1,210 @@
+//! Conversion of single values between Zoho's JSON and the platform's types (F4).
+
+use serde_json::Value as Json;
+
+use crate::row::{JsonText, Row, lookup_id};
+use crate::value::{FieldType, Mismatch, Reference, Value, decimal, shape};
+
+/// Reads a Zoho field as a platform value of type `kind`. An absent field is null; see [`Row::has`] to tell the two apart.
+///
+/// # Errors
+/// When what Zoho sent does not fit the type: that field is parked, the rest of the record syncs.
+pub fn pull(kind: FieldType, row: &Row, field: &str) -> Result<Value, Mismatch> {
+    if matches!(kind, FieldType::Decimal) {
+        // From the raw text, because a float would lose digits.
+        let raw = row.raw(field).unwrap_or("null").trim_matches('"');
+        return match raw {
+            "null" | "" => Ok(Value::Null),
+            text => decimal(text)
+                .ok_or_else(|| Mismatch::new("a decimal number", shape(&row.json(field)))),
+        };
+    }
+    from_zoho(kind, &row.json(field))
+}
+
+fn from_zoho(kind: FieldType, json: &Json) -> Result<Value, Mismatch> {
+    match (kind, json) {
+        (_, Json::Null) => Ok(Value::Null),
+        (
+            FieldType::Text
+            | FieldType::Choice
+            | FieldType::Email
+            | FieldType::Phone
+            | FieldType::Url,
+            json,
+        ) => match json {
+            Json::String(text) if text.is_empty() => Ok(Value::Null),
+            Json::String(text) => Ok(Value::Text(text.clone())),
+            Json::Number(number) => Ok(Value::Text(number.to_string())),
+            Json::Bool(value) => Ok(Value::Text(value.to_string())),
+            other => Err(Mismatch::new("a text", shape(other))),
+        },
+        (FieldType::Choices, Json::Array(items)) => items
+            .iter()
+            .map(|item| {
+                item.as_str()
+                    .or_else(|| item.get("name").and_then(Json::as_str))
+                    .map(str::to_owned)
+            })
+            .collect::<Option<Vec<_>>>()
+            .map(choices)
+            .ok_or_else(|| Mismatch::new("a list of texts", "a list of something else")),
+        (FieldType::Reference(object), json) => match lookup_id(json) {
+            Some(id) => Ok(Value::Reference(Reference {
+                object,
+                zoho_id: Some(id),
+                platform_id: None,
+            })),
+            None if json.get("id").is_some_and(Json::is_null) => Ok(Value::Null),
+            None => Err(Mismatch::new("a lookup with an id", shape(json))),
+        },
+        (kind, Json::String(text)) if text.is_empty() && !matches!(kind, FieldType::Choices) => {
+            Ok(Value::Null)
+        }
+        (FieldType::Instant, Json::String(text)) => text
+            .parse()
+            .map(Value::Instant)
+            .map_err(|_| Mismatch::new("an instant with an offset", "a text")),
+        (kind, json) => Value::from_json(kind, json),
+    }
+}
+
+/// Zoho sends an empty multi-select as `[]` or null; both are no value.
+fn choices(values: Vec<String>) -> Value {
+    if values.is_empty() {
+        Value::Null
+    } else {
+        Value::choices(values)
+    }
+}
+
+/// Writes a platform value as Zoho wants it.
+///
+/// # Errors
+/// When a reference names a record that Zoho does not have yet.
+pub fn push(value: &Value) -> Result<JsonText, NotInZoho> {
+    let json = match value {
+        Value::Null => Json::Null,
+        Value::Boolean(value) => (*value).into(),
+        Value::Integer(value) => (*value).into(),
+        Value::Decimal(value) => return Ok(JsonText::number(*value)),
+        Value::Text(text) => text.clone().into(),
+        Value::Date(date) => date.to_string().into(),
+        Value::Instant(instant) => instant
+            .strftime("%Y-%m-%dT%H:%M:%S+00:00")
+            .to_string()
+            .into(),
+        Value::Choices(values) => values.clone().into(),
+        Value::Reference(reference) => match reference.zoho_id {
+            Some(id) => serde_json::json!({ "id": id }),
+            None => {
+                return Err(NotInZoho {
+                    reference: reference.clone(),
+                });
+            }
+        },
+    };
+    Ok(JsonText::of(&json))
+}
+
+/// A reference to a record that only the platform knows so far.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {} it refers to is not in Zoho yet", reference.object)]
+pub struct NotInZoho {
+    /// The reference.
+    pub reference: Reference,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Object;
+    use proptest::prelude::*;
+
+    fn row(raw: &str) -> Row {
+        serde_json::from_str(&format!(r#"{{"id":"1","F":{raw}}}"#)).unwrap()
+    }
+
+    fn read(kind: FieldType, raw: &str) -> Result<Value, Mismatch> {
+        pull(kind, &row(raw), "F")
+    }
+
+    #[test]
+    fn each_type_reads_what_zoho_sends() {
+        assert_eq!(read(FieldType::Text, r#""x""#), Ok(Value::Text("x".into())));
+        assert_eq!(read(FieldType::Choice, "null"), Ok(Value::Null));
+        assert_eq!(
+            read(FieldType::Integer, r#""123456789012345678""#),
+            Ok(Value::Integer(123_456_789_012_345_678))
+        );
+        assert_eq!(
+            read(FieldType::Decimal, "1234567890123456.123456789"),
+            Ok(decimal("1234567890123456.123456789").unwrap())
+        );
+        assert_eq!(
+            read(FieldType::Decimal, "1.50"),
+            Ok(decimal("1.5").unwrap())
+        );
+        assert_eq!(read(FieldType::Choices, "[]"), Ok(Value::Null));
+        assert_eq!(
+            read(FieldType::Choices, r#"["b","a"]"#),
+            Ok(Value::Choices(vec!["a".into(), "b".into()]))
+        );
+        assert_eq!(
+            read(FieldType::Date, r#""2026-11-23""#),
+            Ok(Value::Date("2026-11-23".parse().unwrap()))
+        );
+        assert_eq!(
+            read(FieldType::Instant, r#""2026-11-23T05:30:00+05:30""#),
+            Ok(Value::Instant("2026-11-23T00:00:00Z".parse().unwrap()))
+        );
+        let owner = Value::Reference(Reference {
+            object: Object::User,
+            zoho_id: "7".parse().ok(),
+            platform_id: None,
+        });
+        assert_eq!(
+            read(
+                FieldType::Reference(Object::User),
+                r#"{"name":"n","id":"7","email":"e"}"#
+            ),
+            Ok(owner)
+        );
+        assert_eq!(pull(FieldType::Text, &row("1"), "Absent"), Ok(Value::Null));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_a_mismatch_that_does_not_tell_the_value() {
+        for (kind, raw) in [
+            (FieldType::Integer, r#""secret""#),
+            (FieldType::Decimal, r#""secret""#),
+            (FieldType::Date, r#""secret""#),
+            (FieldType::Instant, r#""2026-11-23T05:30:00""#),
+            (FieldType::Boolean, r#""secret""#),
+            (FieldType::Choices, r#""secret""#),
+            (FieldType::Text, r#"{"a":"secret"}"#),
+            (FieldType::Reference(Object::User), r#""secret""#),
+        ] {
+            let error = read(kind, raw).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_pushed_reads_back_the_same(mantissa in -10i64.pow(15)..10i64.pow(15), scale in 0u32..9, seconds in 0i64..4_000_000_000, text in "\\PC{1,40}") {
+            let instant = jiff::Timestamp::from_second(seconds).unwrap();
+            for (kind, value) in [
+                (FieldType::Decimal, Value::Decimal(rust_decimal::Decimal::new(mantissa, scale).normalize())),
+                (FieldType::Integer, Value::Integer(mantissa)),
+                (FieldType::Instant, Value::Instant(instant)),
+                (FieldType::Date, Value::Date(instant.to_zoned_datetime(jiff::tz::TimeZone::UTC).date())),
+                (FieldType::Text, Value::Text(text.clone())),
+                (FieldType::Choices, Value::choices(vec![text.clone(), "b".into()])),
+            ] {
+                let sent = push(&value).unwrap();
+                prop_assert_eq!(read(kind, sent.as_str()), Ok(value));
+            }
+        }
+    }
+}

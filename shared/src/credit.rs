@@ -1,0 +1,86 @@
+//! Credits: Zoho's price of each call and a connection's share of the organisation's allowance (C7).
+//!
+//! Source of the prices: Zoho's "Kaizen" post on API credits and the API limits page.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A bucket of time in which credits are counted: an hour since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Bucket(i64);
+
+impl Bucket {
+    /// The bucket of an instant.
+    #[must_use]
+    pub fn of(at: Timestamp) -> Self {
+        Self(at.as_second().div_euclid(3_600))
+    }
+
+    /// The first bucket of the rolling day that ends at an instant.
+    #[must_use]
+    pub fn day_before(at: Timestamp) -> Self {
+        Self(Self::of(at).0 - 23)
+    }
+
+    /// The bucket's number.
+    #[must_use]
+    pub const fn hour(self) -> i64 {
+        self.0
+    }
+
+    /// When the bucket can be forgotten: two days after it began.
+    #[must_use]
+    pub fn expires_at(self) -> Timestamp {
+        Timestamp::from_second((self.0 + 48) * 3_600).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// The price of a COQL call by the rows that it returned.
+#[must_use]
+pub const fn of_select(rows: usize) -> u64 {
+    match rows {
+        0..=200 => 1,
+        201..=1_000 => 2,
+        _ => 3,
+    }
+}
+
+/// The price of an insert or update by the records sent: one per ten.
+#[must_use]
+pub const fn of_write(records: usize) -> u64 {
+    let tens = records.div_ceil(10) as u64;
+    if tens == 0 { 1 } else { tens }
+}
+
+/// The price of any other read.
+pub const OF_READ: u64 = 1;
+
+/// The credits of a rolling day by edition and users.
+#[must_use]
+pub fn allowance(edition: &str, users: u64) -> u64 {
+    let edition = edition.to_lowercase();
+    let (base, per_user, most) = match edition.as_str() {
+        "standard" | "starter" => (50_000, 250, 100_000),
+        "professional" => (50_000, 500, 3_000_000),
+        "enterprise" | "zohoone" | "zoho one" => (50_000, 1_000, 5_000_000),
+        "ultimate" | "crmplus" | "crm plus" => (50_000, 2_000, u64::MAX),
+        _ => (5_000, 0, 5_000),
+    };
+    u64::min(base + per_user * users, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices() {
+        assert_eq!(
+            [0, 200, 201, 1_000, 1_001, 2_000].map(of_select),
+            [1, 1, 2, 2, 3, 3]
+        );
+        assert_eq!([1, 10, 11, 100].map(of_write), [1, 1, 2, 10]);
+        assert_eq!(allowance("Enterprise", 40), 90_000);
+        assert_eq!(allowance("Free", 3), 5_000);
+    }
+}

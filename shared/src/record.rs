@@ -1,0 +1,286 @@
+//! The platform's copy of a record, and the link that ties it to Zoho.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::identifier::{ConnectionId, Digest, FieldName, PlatformId, RunId, ZohoId};
+use crate::object::Object;
+use crate::value::{Fields, Value};
+
+/// A record on the platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The connection that it belongs to.
+    pub connection: ConnectionId,
+    /// What it is.
+    pub object: Object,
+    /// Its identity on the platform.
+    pub id: PlatformId,
+    /// Its id in Zoho, once it is there.
+    pub zoho_id: Option<ZohoId>,
+    /// The values that the platform shows, pending edits included.
+    pub fields: Fields,
+    /// Per field, the last value that both sides agreed on (W4).
+    pub base: Fields,
+    /// The edits that Zoho does not have yet.
+    pub pending: BTreeMap<FieldName, Pending>,
+    /// Where each value came from (L2).
+    pub sources: BTreeMap<FieldName, Source>,
+    /// Why its edits wait for something to change (W7).
+    pub parked: Option<Parked>,
+    /// Set when a creation in Zoho was asked for; the instant from which a lost reply is looked for (W6).
+    pub create_intent: Option<Timestamp>,
+    /// The segments that it is a member of (W3).
+    pub segments: BTreeSet<String>,
+    /// Its last Modified_Time known from Zoho.
+    pub zoho_modified_time: Option<Timestamp>,
+    /// Set when it is removed (R1).
+    pub removed: Option<Removed>,
+    /// What its last version changed, as the log says it.
+    pub change: Option<Change>,
+    /// When it came to the platform.
+    pub created_at: Timestamp,
+    /// When it last changed on the platform.
+    pub updated_at: Timestamp,
+    /// Counts its versions; each write names the version that it read. 0: not stored yet.
+    pub version: u64,
+}
+
+/// An edit that Zoho does not have yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// The value wanted.
+    pub value: Value,
+    /// When the edit was made.
+    pub at: Timestamp,
+}
+
+/// Who gave a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Zoho.
+    Zoho,
+    /// The platform.
+    Platform,
+}
+
+/// Where a value came from (L2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Who gave it.
+    pub side: Side,
+    /// The run that brought it; none for an edit.
+    pub run: Option<RunId>,
+    /// When.
+    pub at: Timestamp,
+    /// The value that lost against it in a conflict.
+    pub overruled: Option<Value>,
+}
+
+/// Why a record's edits wait (W7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// Zoho's code, or one of Tandem's own.
+    pub code: String,
+    /// The Zoho field it is about, where there is one.
+    pub field: Option<String>,
+    /// What is wrong and what helps, in plain words.
+    pub remedy: String,
+    /// When.
+    pub at: Timestamp,
+    /// What was refused; other pending values or other settings are worth another try.
+    pub attempt: Digest,
+}
+
+/// Why a record is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// When; it can be restored for 30 days from then.
+    pub at: Timestamp,
+    /// The full sync that found out.
+    pub run: RunId,
+    /// Why.
+    pub reason: RemovalReason,
+}
+
+/// For how long a removed record can be restored (R1).
+pub const RESTORABLE: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
+
+/// Why a record leaves the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemovalReason {
+    /// Zoho has it no more.
+    Gone,
+    /// It no longer meets the filter.
+    OutOfScope,
+    /// The account it belongs to left.
+    ParentLeft,
+}
+
+/// What one version of a record changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What was done.
+    pub action: Action,
+    /// The run that did it.
+    pub run: Option<RunId>,
+    /// The fields that changed.
+    pub fields: Vec<FieldChange>,
+}
+
+/// What was done to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It came into being on the platform.
+    Created,
+    /// Zoho's values came to the platform.
+    Pulled,
+    /// The platform's own edit was accepted.
+    Edited,
+    /// The platform's values went to Zoho.
+    Pushed,
+    /// It came into being in Zoho.
+    CreatedInZoho,
+    /// It was removed from the platform.
+    Removed,
+    /// It came back after a removal.
+    Restored,
+    /// It was tied to another Zoho record.
+    Relinked,
+    /// Its edits wait for something to change.
+    Parked,
+    /// What waited was dismissed by a person.
+    Dismissed,
+}
+
+/// One field's change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The platform field.
+    pub field: FieldName,
+    /// Its value before.
+    pub before: Value,
+    /// Its value after.
+    pub after: Value,
+    /// The value that lost, where two sides disagreed.
+    pub overruled: Option<Value>,
+}
+
+impl Record {
+    /// A record that exists nowhere yet.
+    #[must_use]
+    pub fn new(connection: ConnectionId, object: Object, id: PlatformId, now: Timestamp) -> Self {
+        Self {
+            connection,
+            object,
+            id,
+            zoho_id: None,
+            fields: Fields::new(),
+            base: Fields::new(),
+            pending: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            parked: None,
+            create_intent: None,
+            segments: BTreeSet::new(),
+            zoho_modified_time: None,
+            removed: None,
+            change: None,
+            created_at: now,
+            updated_at: now,
+            version: 0,
+        }
+    }
+
+    /// Whether something is on its way to Zoho; parked edits are not.
+    #[must_use]
+    pub fn wants_push(&self) -> bool {
+        !self.pending.is_empty() && self.parked.is_none() && self.removed.is_none()
+    }
+
+    /// The oldest pending edit's time.
+    #[must_use]
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        self.pending.values().map(|pending| pending.at).min()
+    }
+
+    /// The account that the record belongs to, by its platform id.
+    #[must_use]
+    pub fn account(&self) -> Option<&PlatformId> {
+        if self.object == Object::Account {
+            return None;
+        }
+        let (_, value) = self
+            .fields
+            .iter()
+            .find(|(name, _)| name.as_str() == "account")?;
+        value.as_reference()?.platform_id.as_ref()
+    }
+}
+
+/// What ties a Zoho record to the platform; small, because the nightly join reads only these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The object.
+    pub object: Object,
+    /// The Zoho record.
+    pub zoho_id: ZohoId,
+    /// How it stands to the platform.
+    pub standing: Standing,
+    /// What Zoho's row said when it was last applied.
+    pub hash: Digest,
+    /// Whether it met the filters at the last full sync or when it came in; dependants follow it (S2, S3).
+    pub in_scope: bool,
+    /// It came in with a routine sync and its dependants were not asked for yet (S5).
+    pub announce: bool,
+}
+
+/// How a Zoho record stands to the platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It is this record.
+    Linked(PlatformId),
+    /// It has no external id (I1).
+    Unmatched,
+    /// Another Zoho record has the same external id and came first (I3).
+    Duplicate(PlatformId),
+    /// Only records that the platform has are filled, and it has none of this id (S7).
+    Unknown(PlatformId),
+}
+
+impl Link {
+    /// The record that it is tied to.
+    #[must_use]
+    pub fn platform_id(&self) -> Option<&PlatformId> {
+        match &self.standing {
+            Standing::Linked(id) => Some(id),
+            Standing::Unmatched | Standing::Duplicate(_) | Standing::Unknown(_) => None,
+        }
+    }
+}
+
+/// A record that a full sync would remove.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The object.
+    pub object: Object,
+    /// The Zoho record that is gone or out of scope.
+    pub zoho_id: ZohoId,
+    /// The record tied to it.
+    pub platform_id: PlatformId,
+    /// The full sync that found out.
+    pub run: RunId,
+    /// Why.
+    pub reason: RemovalReason,
+    /// Whether it waits for a person's yes (R2).
+    pub held: bool,
+}

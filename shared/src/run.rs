@@ -1,0 +1,334 @@
+//! Runs, their stages and slices: what a sync is made of and in which order it goes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::cursor::Position;
+use crate::identifier::{ConnectionId, RunId, ZohoId};
+use crate::object::Object;
+
+/// What kind of sync a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// The 15-minute run over changed records.
+    Routine,
+    /// The nightly comparison of everything.
+    Full,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Under way.
+    Running,
+    /// Every slice of every stage completed.
+    Complete,
+    /// It ended before that; it removed nothing that it had not read completely.
+    Incomplete,
+}
+
+/// A step of a run; a full sync's steps go in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The only step of a routine sync: every object's changes.
+    Routine,
+    /// Users, because everything refers to them.
+    Users,
+    /// Accounts.
+    Accounts,
+    /// Contacts and deals, whose scope follows their accounts.
+    ContactsAndDeals,
+    /// Tasks, whose scope follows all of these.
+    Tasks,
+    /// References whose other end came later.
+    References,
+    /// Removal of accounts.
+    RemoveAccounts,
+    /// Removal of the others, which waits for what became of the accounts.
+    RemoveDependants,
+}
+
+impl Stage {
+    /// The stage after this one.
+    #[must_use]
+    pub const fn next(self) -> Option<Self> {
+        match self {
+            Self::Users => Some(Self::Accounts),
+            Self::Accounts => Some(Self::ContactsAndDeals),
+            Self::ContactsAndDeals => Some(Self::Tasks),
+            Self::Tasks => Some(Self::References),
+            Self::References => Some(Self::RemoveAccounts),
+            Self::RemoveAccounts => Some(Self::RemoveDependants),
+            Self::RemoveDependants | Self::Routine => None,
+        }
+    }
+
+    /// The objects that the stage works on; each has its slices.
+    #[must_use]
+    pub const fn objects(self) -> &'static [Object] {
+        match self {
+            Self::Routine => &Object::ALL,
+            Self::Users => &[Object::User],
+            Self::Accounts | Self::RemoveAccounts => &[Object::Account],
+            Self::ContactsAndDeals => &[Object::Contact, Object::Deal],
+            Self::Tasks => &[Object::Task],
+            Self::References => &[Object::Account, Object::Contact, Object::Deal, Object::Task],
+            Self::RemoveDependants => &[Object::Contact, Object::Deal, Object::Task],
+        }
+    }
+
+    /// Whether the stage compares Zoho's rows with the ledger, and so can be cut into id ranges.
+    #[must_use]
+    pub const fn compares(self) -> bool {
+        matches!(
+            self,
+            Self::Users | Self::Accounts | Self::ContactsAndDeals | Self::Tasks
+        )
+    }
+
+    /// The comparing stage of an object.
+    #[must_use]
+    pub const fn comparing(object: Object) -> Self {
+        match object {
+            Object::User => Self::Users,
+            Object::Account => Self::Accounts,
+            Object::Contact | Object::Deal => Self::ContactsAndDeals,
+            Object::Task => Self::Tasks,
+        }
+    }
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Its id.
+    pub id: RunId,
+    /// Its kind.
+    pub kind: RunKind,
+    /// How it stands.
+    pub status: RunStatus,
+    /// The stage under way.
+    pub stage: Stage,
+    /// Why it is incomplete.
+    pub reason: Option<String>,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Counts the writes of this item.
+    pub version: u64,
+}
+
+/// Which slice of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SliceKey {
+    /// The stage.
+    pub stage: Stage,
+    /// The object.
+    pub object: Object,
+    /// Its number among the object's slices, from 0.
+    pub index: u16,
+}
+
+/// A part of a stage that one worker works through: an id range of one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The run.
+    pub run: RunId,
+    /// Which slice.
+    pub key: SliceKey,
+    /// The range's lower end, exclusive.
+    pub after: ZohoId,
+    /// The range's upper end, inclusive.
+    pub to: ZohoId,
+    /// How far a comparing slice has come: everything up to and including this id is stored.
+    pub reached: Option<ZohoId>,
+    /// How far a routine slice has come.
+    pub position: Option<Position>,
+    /// Whether it has reported.
+    pub done: bool,
+    /// Why it could not complete; the run then removes nothing of this object.
+    pub failure: Option<String>,
+    /// What it counted.
+    pub counters: Counters,
+    /// Ids at about every [`MARK_EVERY`]th row: the quantiles at which the next run is cut.
+    pub marks: Vec<ZohoId>,
+    /// Counts the writes of this item.
+    pub version: u64,
+}
+
+/// How many rows lie between two marks, which is also a slice's least size.
+pub const MARK_EVERY: u64 = 10_000;
+
+/// The most slices of one object: with COQL's ten concurrent calls per organisation, room is left for the routine sync and writeback.
+pub const MAX_SLICES: usize = 4;
+
+/// What was counted, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Counters(BTreeMap<Counter, u64>);
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(
+    missing_docs,
+    reason = "the names say it; those of the certificate are explained in shared/README.md"
+)]
+pub enum Counter {
+    RowsRead,
+    LinksRead,
+    Created,
+    Updated,
+    Unchanged,
+    Restored,
+    Removed,
+    Held,
+    Withdrawn,
+    Parked,
+    Duplicates,
+    Unmatched,
+    Unknown,
+    OutOfScope,
+    Candidates,
+    ZohoCount,
+    ZohoCalls,
+    ZohoCredits,
+    Announced,
+    Resolved,
+}
+
+impl Counters {
+    /// Adds to a counter.
+    pub fn add(&mut self, counter: Counter, number: u64) {
+        if number > 0 {
+            *self.0.entry(counter).or_default() += number;
+        }
+    }
+
+    /// A counter's value.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0.get(&counter).copied().unwrap_or_default()
+    }
+
+    /// Adds all of another's counters.
+    pub fn merge(&mut self, other: &Self) {
+        for (counter, number) in &other.0 {
+            self.add(*counter, *number);
+        }
+    }
+}
+
+impl Run {
+    /// A run that begins.
+    #[must_use]
+    pub fn begin(connection: ConnectionId, id: RunId, kind: RunKind, now: Timestamp) -> Self {
+        let stage = match kind {
+            RunKind::Routine => Stage::Routine,
+            RunKind::Full => Stage::Users,
+        };
+        Self {
+            connection,
+            id,
+            kind,
+            status: RunStatus::Running,
+            stage,
+            reason: None,
+            started_at: now,
+            ended_at: None,
+            version: 0,
+        }
+    }
+
+    /// The slices of the stage under way. `marks` are the quantiles that the last full sync left for an object.
+    #[must_use]
+    pub fn slices(&self, marks: &BTreeMap<Object, Vec<ZohoId>>) -> Vec<Slice> {
+        let ranges = |object: &Object| match (
+            self.stage.compares() && *object != Object::User,
+            marks.get(object),
+        ) {
+            (true, Some(marks)) => cut(marks, MAX_SLICES),
+            _ => vec![(ZohoId::MIN, ZohoId::MAX)],
+        };
+        let slice = |object: Object, index: usize, after: ZohoId, to: ZohoId| Slice {
+            connection: self.connection.clone(),
+            run: self.id.clone(),
+            key: SliceKey {
+                stage: self.stage,
+                object,
+                index: u16::try_from(index).unwrap_or(u16::MAX),
+            },
+            after,
+            to,
+            reached: None,
+            position: None,
+            done: false,
+            failure: None,
+            counters: Counters::default(),
+            marks: Vec::new(),
+            version: 0,
+        };
+        let of_object = |object: &Object| {
+            ranges(object)
+                .into_iter()
+                .enumerate()
+                .map(|(index, (after, to))| slice(*object, index, after, to))
+                .collect::<Vec<_>>()
+        };
+        self.stage.objects().iter().flat_map(of_object).collect()
+    }
+}
+
+/// Cuts all ids into at most `most` ranges at the quantiles of `marks`; each range is `after < id <= to`, and together they hold every
+/// id exactly once.
+#[must_use]
+pub fn cut(marks: &[ZohoId], most: usize) -> Vec<(ZohoId, ZohoId)> {
+    let pieces = most.clamp(1, marks.len() + 1);
+    let mut borders = (1..pieces)
+        .filter_map(|piece| marks.get(piece * (marks.len() + 1) / pieces - 1))
+        .copied()
+        .collect::<Vec<_>>();
+    borders.sort();
+    borders.dedup();
+    borders.retain(|border| *border > ZohoId::MIN && *border < ZohoId::MAX);
+    let starts = std::iter::once(ZohoId::MIN).chain(borders.iter().copied());
+    let ends = borders.iter().copied().chain(std::iter::once(ZohoId::MAX));
+    starts.zip(ends).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn ranges_hold_every_id_once(marks in proptest::collection::vec(1u64..1_000_000, 0..40), most in 1usize..8, probe in 1u64..1_000_001) {
+            let id = |number: u64| number.to_string().parse::<ZohoId>().unwrap();
+            let mut marks: Vec<ZohoId> = marks.into_iter().map(id).collect();
+            marks.sort();
+            let ranges = cut(&marks, most);
+            prop_assert!(ranges.len() <= most);
+            let probe = id(probe);
+            prop_assert_eq!(ranges.iter().filter(|(after, to)| *after < probe && probe <= *to).count(), 1);
+        }
+    }
+
+    #[test]
+    fn the_stages_of_a_full_sync_end() {
+        let stages: Vec<Stage> =
+            std::iter::successors(Some(Stage::Users), |stage| stage.next()).collect();
+        assert_eq!(stages.len(), 7);
+        assert_eq!(Stage::Routine.next(), None);
+    }
+}
