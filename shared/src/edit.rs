@@ -1,1 +1,191 @@
-//! Placeholder.
+//! Accepting an edit: pure rules about what the platform may change on a record (F2, F3, F9, F10).
+
+use serde::{Deserialize, Serialize};
+
+use crate::identifier::FieldName;
+use crate::mapping::FieldPlan;
+use crate::merge::{Moment, source};
+use crate::message::Edit;
+use crate::object::Object;
+use crate::record::{Action, Change, FieldChange, Pending, Record, Side};
+use crate::settings::Settings;
+use crate::value::{FieldType, Value};
+
+/// Why an edit was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The field; none where it is about the record as a whole.
+    pub field: Option<FieldName>,
+    /// What is wrong and what helps.
+    pub problem: String,
+}
+
+impl Problem {
+    fn record(problem: impl Into<String>) -> Self {
+        Self { field: None, problem: problem.into() }
+    }
+
+    fn field(field: &FieldName, problem: impl Into<String>) -> Self {
+        Self { field: Some(field.clone()), problem: problem.into() }
+    }
+}
+
+/// The record after the edit. `before` is the stored record; none: the edit brings one into being that only the platform knows so far.
+///
+/// # Errors
+/// Every reason why the edit is refused; it is accepted or refused as a whole.
+pub fn accept(before: &Record, edit: &Edit, plan: &FieldPlan, settings: &Settings, moment: &Moment) -> Result<Record, Vec<Problem>> {
+    let object = before.object;
+    if !object.is_writable() {
+        return Err(vec![Problem::record(format!("{object}s come from Zoho only and are never written to it"))]);
+    }
+    let mut problems = Vec::new();
+    if edit.if_version.is_some_and(|version| version != before.version) {
+        problems.push(Problem::record(format!(
+            "the record is at version {}, the edit was made on another: read it again",
+            before.version
+        )));
+    }
+    if before.removed.is_some() {
+        problems.push(Problem::record("the record is removed: restore it in Zoho first"));
+    }
+    if before.version == 0 && object == Object::Task && !edit.fields.keys().any(|name| name.as_str() == "subject") {
+        problems.push(Problem::record("a new task needs a subject"));
+    }
+    let mut record = before.clone();
+    let mut changes = Vec::new();
+    for (name, json) in &edit.fields {
+        match value_of(before, name, json, plan, settings) {
+            Ok((value, pushes)) => {
+                let shown = before.fields.get(name).unwrap_or(&Value::Null);
+                if pushes {
+                    match before.base.get(name).is_some_and(|base| base.same(&value)) {
+                        true => record.pending.remove(name),
+                        false => record.pending.insert(name.clone(), Pending { value: value.clone(), at: moment.now }),
+                    };
+                }
+                if !shown.same(&value) {
+                    changes.push(FieldChange { field: name.clone(), before: shown.clone(), after: value.clone(), overruled: None });
+                    record.sources.insert(name.clone(), source(Side::Platform, moment, None));
+                    record.fields.insert(name.clone(), value);
+                }
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if let Some(segments) = &edit.segments {
+        record.segments.clone_from(segments);
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    if record != *before || before.version == 0 {
+        record.parked = None;
+        record.updated_at = moment.now;
+        record.change = Some(Change { action: Action::Edited, run: moment.run.clone(), fields: changes });
+    }
+    Ok(record)
+}
+
+/// The value of one edited field, and whether it goes to Zoho.
+fn value_of(
+    before: &Record,
+    name: &FieldName,
+    json: &serde_json::Value,
+    plan: &FieldPlan,
+    settings: &Settings,
+) -> Result<(Value, bool), Problem> {
+    let object = before.object;
+    if name.is_usage() {
+        return Err(Problem::field(name, "usage data is never written to Zoho: keep it on the platform"));
+    }
+    let kind: FieldType = object
+        .core_field(name.as_str())
+        .map(|core| core.kind)
+        .or_else(|| settings.object(object).custom_fields.get(name).copied())
+        .ok_or_else(|| Problem::field(name, format!("{object} has no such field: declare it in the settings with its type")))?;
+    let mapped = plan.field(name);
+    let pushes = mapped.is_some_and(|mapped| mapped.pushes);
+    // Until Zoho knows the record, the platform may say what it likes: Zoho's values come over it, or it is created there.
+    if mapped.is_some() && !pushes && before.zoho_id.is_some() {
+        let remedy = if object.core_field(name.as_str()).is_some() && object != Object::Task {
+            "make its mapping editable and switch core_writeback on"
+        } else if object == Object::Task {
+            "Zoho sets it, or task_writeback is off"
+        } else {
+            "make its mapping editable"
+        };
+        return Err(Problem::field(name, format!("the field comes from Zoho and is not editable: {remedy}")));
+    }
+    let value = Value::from_json(kind, json).map_err(|mismatch| Problem::field(name, mismatch.to_string()))?;
+    Ok((value, pushes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    fn settings() -> Settings {
+        serde_json::from_value(json!({"objects": {"account": {
+            "custom_fields": {"tier": "choice", "score": "integer", "plan": "text"},
+            "mappings": [
+                {"zoho": "Tier", "platform": "tier", "editable": true},
+                {"zoho": "Plan", "platform": "plan"}
+            ]
+        }}}))
+        .unwrap()
+    }
+
+    fn moment() -> Moment {
+        Moment { now: Timestamp::from_second(1_000).unwrap(), run: None }
+    }
+
+    fn linked(object: Object) -> Record {
+        let mut record = Record::new("acme".parse().unwrap(), object, "A-1".parse().unwrap(), Timestamp::UNIX_EPOCH);
+        record.zoho_id = "1".parse().ok();
+        record.version = 3;
+        record
+    }
+
+    fn edit(fields: serde_json::Value) -> Edit {
+        serde_json::from_value(json!({"id": "A-1", "fields": fields})).unwrap()
+    }
+
+    fn refused(record: &Record, edit: &Edit) -> Vec<String> {
+        let plan = FieldPlan::compile(&settings(), record.object);
+        let problems = accept(record, edit, &plan, &settings(), &moment()).unwrap_err();
+        problems.into_iter().map(|problem| format!("{:?}", problem.field.map(|field| field.to_string()))).collect()
+    }
+
+    #[test]
+    fn an_editable_field_becomes_pending_and_is_shown_at_once() {
+        let plan = FieldPlan::compile(&settings(), Object::Account);
+        let after = accept(&linked(Object::Account), &edit(json!({"tier": "Gold", "score": 7})), &plan, &settings(), &moment()).unwrap();
+        let pending: Vec<_> = after.pending.keys().map(FieldName::as_str).collect();
+        assert_eq!(pending, ["tier"], "a field without a mapping stays on the platform");
+        assert_eq!(after.fields.len(), 2);
+        assert!(after.wants_push());
+    }
+
+    #[test]
+    fn an_edit_back_to_what_zoho_has_is_no_edit() {
+        let plan = FieldPlan::compile(&settings(), Object::Account);
+        let mut record = linked(Object::Account);
+        record.base.insert("tier".parse().unwrap(), Value::Text("Gold".into()));
+        let after = accept(&record, &edit(json!({"tier": "Gold"})), &plan, &settings(), &moment()).unwrap();
+        assert!(!after.wants_push());
+    }
+
+    #[test]
+    fn what_may_not_be_edited_is_refused_by_name() {
+        let account = linked(Object::Account);
+        assert_eq!(
+            refused(&account, &edit(json!({"name": "x", "nope": 1, "plan": "x", "score": "many", "usage.logins": 1}))),
+            [r#"Some("name")"#, r#"Some("nope")"#, r#"Some("plan")"#, r#"Some("score")"#, r#"Some("usage.logins")"#]
+        );
+        assert_eq!(refused(&linked(Object::Deal), &edit(json!({"stage": "Won"}))), ["None"]);
+        assert_eq!(refused(&account, &Edit { if_version: Some(2), ..edit(json!({})) }), ["None"]);
+    }
+}

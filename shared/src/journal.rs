@@ -182,6 +182,7 @@ const fn reason_text(reason: crate::record::RemovalReason) -> &'static str {
         R::Gone => "Zoho has the record no more",
         R::OutOfScope => "the record no longer meets the sync filter",
         R::ParentLeft => "the account that the record belongs to left",
+        R::Renamed => "the record's external id was changed in Zoho",
     }
 }
 

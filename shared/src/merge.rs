@@ -1,1 +1,268 @@
-//! Placeholder.
+//! The three-way merge in which both directions meet (W4). Routine sync, full sync and writeback all call [`merge`].
+//!
+//! Per field there is the base (the last value that both sides agreed on), theirs (what Zoho has) and ours (an edit that Zoho does not
+//! have yet). The outcome is plain data: the record's next state, what to write to Zoho, what to log.
+
+use jiff::Timestamp;
+
+use crate::identifier::RunId;
+use crate::mapping::{FieldPlan, Mapped, Theirs};
+use crate::record::{Action, Change, FieldChange, Pending, Record, Side, Source};
+use crate::settings::ConflictPolicy;
+use crate::value::{Fields, Value};
+
+/// When and by which run the merge is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// Now.
+    pub now: Timestamp,
+    /// The run.
+    pub run: Option<RunId>,
+}
+
+/// What a merge decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The record's next state; its version is still the one that was read.
+    pub record: Record,
+    /// Whether that differs from what was read.
+    pub changed: bool,
+    /// The values that Zoho is to get, by platform field.
+    pub push: Fields,
+}
+
+/// What became of one field.
+enum Decision {
+    /// Nothing to do.
+    Leave,
+    /// Zoho's value is the record's; the edit that lost, if any, is kept in the log.
+    TakeTheirs { overruled: Option<Value> },
+    /// Both sides say the same.
+    Agree,
+    /// The edit stays and goes to Zoho; Zoho's differing value, if any, is kept in the log.
+    PushOurs { overruled: Option<Value> },
+}
+
+fn decide(mapped: &Mapped, base: Option<&Value>, theirs: Option<&Value>, ours: Option<&Pending>, modified: Option<Timestamp>) -> Decision {
+    match (theirs, ours) {
+        (None, None) => Decision::Leave,
+        (None, Some(_)) => Decision::PushOurs { overruled: None },
+        (Some(_), None) => Decision::TakeTheirs { overruled: None },
+        (Some(theirs), Some(ours)) if theirs.same(&ours.value) => Decision::Agree,
+        (Some(theirs), Some(ours)) => {
+            let unchanged = base.is_some_and(|base| base.same(theirs));
+            let empty_and_new = base.is_none() && theirs.is_null();
+            let platform_wins = match mapped.conflicts {
+                _ if !mapped.pulls || unchanged || empty_and_new => true,
+                ConflictPolicy::ZohoWins => false,
+                ConflictPolicy::PlatformWins => true,
+                ConflictPolicy::LatestWins => modified.is_some_and(|modified| ours.at > modified),
+            };
+            match platform_wins {
+                true if unchanged || empty_and_new => Decision::PushOurs { overruled: None },
+                true => Decision::PushOurs { overruled: Some(theirs.clone()) },
+                false => Decision::TakeTheirs { overruled: Some(ours.value.clone()) },
+            }
+        }
+    }
+}
+
+/// Merges what Zoho says (none: Zoho does not have the record) into a record.
+#[must_use]
+pub fn merge(before: &Record, theirs: Option<&Theirs>, plan: &FieldPlan, moment: &Moment) -> Merged {
+    let mut record = before.clone();
+    let mut push = Fields::new();
+    let mut changes = Vec::new();
+    for mapped in &plan.mapped {
+        let name = &mapped.platform;
+        let their_value = theirs.and_then(|theirs| theirs.values.get(name));
+        let modified = theirs.and_then(|theirs| theirs.modified_time);
+        let ours = before.pending.get(name);
+        match (decide(mapped, before.base.get(name), their_value, ours, modified), their_value) {
+            (Decision::Leave, _) | (Decision::TakeTheirs { .. } | Decision::Agree, None) => {}
+            (Decision::TakeTheirs { overruled }, Some(value)) => {
+                record.base.insert(name.clone(), value.clone());
+                record.pending.remove(name);
+                let shown = before.fields.get(name).unwrap_or(&Value::Null);
+                if mapped.pulls && (shown != value || overruled.is_some()) {
+                    if !shown.same(value) || overruled.is_some() {
+                        changes.push(FieldChange {
+                            field: name.clone(),
+                            before: shown.clone(),
+                            after: value.clone(),
+                            overruled: overruled.clone(),
+                        });
+                        record.sources.insert(name.clone(), source(Side::Zoho, moment, overruled));
+                    }
+                    record.fields.insert(name.clone(), value.clone());
+                }
+            }
+            (Decision::Agree, Some(value)) => {
+                record.base.insert(name.clone(), value.clone());
+                record.fields.insert(name.clone(), value.clone());
+                record.pending.remove(name);
+            }
+            (Decision::PushOurs { overruled }, _) => {
+                if let Some(value) = their_value {
+                    record.base.insert(name.clone(), value.clone());
+                }
+                if let (Some(loser), Some(ours)) = (overruled, ours) {
+                    changes.push(FieldChange {
+                        field: name.clone(),
+                        before: loser.clone(),
+                        after: ours.value.clone(),
+                        overruled: Some(loser.clone()),
+                    });
+                    record.sources.insert(name.clone(), source(Side::Platform, moment, Some(loser)));
+                }
+                if let (true, Some(ours)) = (mapped.pushes, ours) {
+                    push.insert(name.clone(), ours.value.clone());
+                }
+            }
+        }
+    }
+    if let Some(theirs) = theirs {
+        record.zoho_modified_time = theirs.modified_time.or(record.zoho_modified_time);
+    }
+    if record.pending.is_empty() {
+        record.parked = None;
+    }
+    let seen_only = Record { zoho_modified_time: before.zoho_modified_time, ..record.clone() };
+    let changed = seen_only != *before;
+    if changed {
+        record.updated_at = moment.now;
+        record.change = (!changes.is_empty()).then(|| Change { action: Action::Pulled, run: moment.run.clone(), fields: changes });
+    } else {
+        record = before.clone();
+    }
+    Merged { record, changed, push }
+}
+
+/// Where a value came from, as the record keeps it.
+#[must_use]
+pub fn source(side: Side, moment: &Moment, overruled: Option<Value>) -> Source {
+    Source { side, run: moment.run.clone(), at: moment.now, overruled }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identifier::{Digest, FieldName};
+    use crate::object::Object;
+    use crate::settings::Settings;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn plan(policy: &str) -> FieldPlan {
+        let settings: Settings = serde_json::from_value(json!({"conflicts": policy, "core_writeback": true, "objects": {"account": {
+            "mappings": [{"zoho": "Account_Name", "platform": "name", "editable": true}]
+        }}}))
+        .unwrap();
+        FieldPlan::compile(&settings, Object::Account)
+    }
+
+    fn name() -> FieldName {
+        "name".parse().unwrap()
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn moment() -> Moment {
+        Moment { now: at(1_000), run: None }
+    }
+
+    fn record(base: &str, ours: Option<(&str, i64)>) -> Record {
+        let mut record = Record::new("acme".parse().unwrap(), Object::Account, "A-1".parse().unwrap(), at(0));
+        record.fields.insert(name(), text(base));
+        record.base.insert(name(), text(base));
+        if let Some((value, second)) = ours {
+            record.fields.insert(name(), text(value));
+            record.pending.insert(name(), Pending { value: text(value), at: at(second) });
+        }
+        record
+    }
+
+    fn theirs(value: &str, modified: i64) -> Theirs {
+        Theirs {
+            identity: None,
+            values: Fields::from([(name(), text(value))]),
+            modified_time: Some(at(modified)),
+            faults: vec![],
+            hash: Digest::of(b""),
+        }
+    }
+
+    /// Base, ours, theirs and policy in; the value shown, whether an edit goes to Zoho, and the loser out.
+    fn outcome(policy: &str, ours: Option<(&str, i64)>, their_value: &str) -> (String, bool, Option<String>) {
+        let merged = merge(&record("base", ours), Some(&theirs(their_value, 500)), &plan(policy), &moment());
+        let shown = merged.record.fields[&name()].as_text().unwrap().to_owned();
+        let loser = merged.record.sources.get(&name()).and_then(|source| source.overruled.as_ref()?.as_text().map(str::to_owned));
+        (shown, merged.push.contains_key(&name()), loser)
+    }
+
+    #[test]
+    fn one_side_changed() {
+        assert_eq!(outcome("zoho_wins", None, "theirs"), ("theirs".into(), false, None));
+        assert_eq!(outcome("zoho_wins", Some(("ours", 10)), "base"), ("ours".into(), true, None));
+    }
+
+    #[test]
+    fn both_changed_to_the_same() {
+        assert_eq!(outcome("zoho_wins", Some(("same", 10)), "same"), ("same".into(), false, None));
+    }
+
+    #[test]
+    fn both_changed_differently() {
+        let loser = |text: &str| Some(text.to_owned());
+        assert_eq!(outcome("zoho_wins", Some(("ours", 10)), "theirs"), ("theirs".into(), false, loser("ours")));
+        assert_eq!(outcome("platform_wins", Some(("ours", 10)), "theirs"), ("ours".into(), true, loser("theirs")));
+        assert_eq!(outcome("latest_wins", Some(("ours", 10)), "theirs"), ("theirs".into(), false, loser("ours")));
+        assert_eq!(outcome("latest_wins", Some(("ours", 500)), "theirs"), ("theirs".into(), false, loser("ours")), "a tie is Zoho's");
+        assert_eq!(outcome("latest_wins", Some(("ours", 501)), "theirs"), ("ours".into(), true, loser("theirs")));
+    }
+
+    #[test]
+    fn nothing_new_changes_nothing() {
+        let before = record("base", None);
+        let merged = merge(&before, Some(&theirs("base", 900)), &plan("zoho_wins"), &moment());
+        assert!(!merged.changed);
+        assert_eq!(merged.record, before);
+    }
+
+    #[test]
+    fn a_field_that_zoho_did_not_send_is_left_alone() {
+        let before = record("base", None);
+        let silent = Theirs { values: Fields::new(), ..theirs("", 900) };
+        assert!(!merge(&before, Some(&silent), &plan("zoho_wins"), &moment()).changed);
+    }
+
+    proptest! {
+        #[test]
+        fn merging_twice_is_merging_once(base in "[abc]", ours in proptest::option::of(("[abc]", 0i64..900)), their in "[abc]", policy in 0usize..3) {
+            let plan = plan(["zoho_wins", "platform_wins", "latest_wins"][policy]);
+            let before = record(&base, ours.as_ref().map(|(value, at)| (value.as_str(), *at)));
+            let theirs = theirs(&their, 500);
+            let once = merge(&before, Some(&theirs), &plan, &moment());
+            let twice = merge(&once.record, Some(&theirs), &plan, &moment());
+            prop_assert!(!twice.changed);
+            prop_assert_eq!(&twice.record, &once.record);
+            prop_assert_eq!(&twice.push, &once.push);
+        }
+
+        #[test]
+        fn an_edit_is_pushed_agreed_or_kept_as_the_loser(base in "[abc]", ours in "[abc]", their in "[abc]", policy in 0usize..3) {
+            let plan = plan(["zoho_wins", "platform_wins", "latest_wins"][policy]);
+            let merged = merge(&record(&base, Some((&ours, 10))), Some(&theirs(&their, 500)), &plan, &moment());
+            let pushed = merged.push.get(&name()) == Some(&text(&ours));
+            let agreed = ours == their;
+            let lost = merged.record.sources.get(&name()).is_some_and(|source| source.overruled == Some(text(&ours)));
+            prop_assert!(pushed || agreed || lost);
+        }
+    }
+}

@@ -119,6 +119,8 @@ pub enum RemovalReason {
     OutOfScope,
     /// The account it belongs to left.
     ParentLeft,
+    /// Its Zoho record has another external id now, and is another record on the platform (I5).
+    Renamed,
 }
 
 /// What one version of a record changed.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::Position;
-use crate::identifier::{ConnectionId, RunId, ZohoId};
+use crate::identifier::{ConnectionId, Digest, RunId, ZohoId};
 use crate::object::Object;
 
 /// What kind of sync a run is.
@@ -158,6 +158,10 @@ pub struct Slice {
     pub done: bool,
     /// Why it could not complete; the run then removes nothing of this object.
     pub failure: Option<String>,
+    /// Zoho's clock when its first page was asked for.
+    pub server_time: Option<Timestamp>,
+    /// The field plan with which it began to read.
+    pub plan: Option<Digest>,
     /// What it counted.
     pub counters: Counters,
     /// Ids at about every [`MARK_EVERY`]th row: the quantiles at which the next run is cut.
@@ -274,6 +278,8 @@ impl Run {
             position: None,
             done: false,
             failure: None,
+            server_time: None,
+            plan: None,
             counters: Counters::default(),
             marks: Vec::new(),
             version: 0,

@@ -1,5 +1,7 @@
 //! Time, randomness, queues and secrets.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -37,6 +39,12 @@ pub trait Queue: Send + Sync {
     /// # Errors
     /// When the queue did not take them all; some may have been sent.
     async fn send_work(&self, messages: &[Work]) -> Result<(), Error>;
+
+    /// Sends messages that arrive no earlier than after `delay`, at most 15 minutes.
+    ///
+    /// # Errors
+    /// When the queue did not take them all; some may have been sent.
+    async fn send_work_later(&self, messages: &[Work], delay: Duration) -> Result<(), Error>;
 
     /// Sends messages to writeback.
     ///
