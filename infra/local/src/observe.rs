@@ -1,0 +1,344 @@
+//! Working with a deployed stack, and looking inside it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use http::Method;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Map, Value, json};
+
+use crate::stack::{Queue, Stack};
+
+/// How many messages a queue holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Waiting to be taken, now or after a delay.
+    pub waiting: usize,
+    /// Taken and not finished: being worked on, or left behind by a function that died or gave them back.
+    pub in_flight: usize,
+}
+
+impl Depth {
+    /// Nothing waits and nothing is worked on.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.waiting + self.in_flight == 0
+    }
+}
+
+impl Stack {
+    /// Invokes a function and returns its answer.
+    ///
+    /// # Errors
+    /// When the function fails; the message holds its error.
+    pub async fn invoke(&self, function: &str, payload: &Value) -> Result<Value> {
+        let path = format!(
+            "/2015-03-31/functions/{}/invocations",
+            self.function(function)?
+        );
+        let answer = self
+            .client
+            .rest(
+                Method::POST,
+                "lambda",
+                &path,
+                payload.to_string().into_bytes(),
+            )
+            .await?;
+        if answer.function_error {
+            bail!(
+                "{function} failed: {}",
+                String::from_utf8_lossy(&answer.body)
+            );
+        }
+        Ok(serde_json::from_slice(&answer.body)?)
+    }
+
+    /// Puts a message onto a queue, with the connection as its group.
+    ///
+    /// # Errors
+    /// When there is no such queue.
+    pub async fn send(&self, queue: &str, connection: &str, body: &str) -> Result<()> {
+        let body = json!({ "QueueUrl": self.queue(queue)?.url, "MessageBody": body, "MessageGroupId": connection });
+        self.client
+            .json("sqs", "AmazonSQS.SendMessage", &body)
+            .await?;
+        Ok(())
+    }
+
+    /// What a function wrote, oldest first, with Lambda's own lines. An invocation's lines arrive when it ends.
+    ///
+    /// # Errors
+    /// When there is no such function.
+    pub async fn logs(&self, function: &str) -> Result<Vec<String>> {
+        let group = format!("/aws/lambda/{}", self.function(function)?);
+        let mut lines = Vec::new();
+        let mut page = json!({ "logGroupName": group });
+        loop {
+            let answer = self
+                .client
+                .json("logs", "Logs_20140328.FilterLogEvents", &page)
+                .await?;
+            for event in answer["events"].as_array().into_iter().flatten() {
+                lines.push(
+                    event["message"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .trim_end()
+                        .to_owned(),
+                );
+            }
+            match answer.get("nextToken") {
+                Some(token) if !token.is_null() => page["nextToken"] = token.clone(),
+                _ => return Ok(lines),
+            }
+        }
+    }
+
+    /// The processes in which a function runs at the moment, busy or warm. Reads `/proc`, so Linux only.
+    ///
+    /// # Errors
+    /// When there is no such function or no `/proc`.
+    pub fn function_pids(&self, function: &str) -> Result<Vec<i32>> {
+        let name = format!("AWS_LAMBDA_FUNCTION_NAME={}", self.function(function)?);
+        let endpoint = format!("AWS_ENDPOINT_URL={}", self.client.endpoint());
+        let mut found = Vec::new();
+        for entry in
+            fs::read_dir("/proc").context("function processes can be found on Linux only")?
+        {
+            let entry = entry?;
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
+                continue;
+            };
+            // Processes come and go meanwhile, and those of other users cannot be read.
+            let Ok(environment) = fs::read(entry.path().join("environ")) else {
+                continue;
+            };
+            let has = |wanted: &str| {
+                environment
+                    .split(|byte| *byte == 0)
+                    .any(|variable| variable == wanted.as_bytes())
+            };
+            if has(&name) && has(&endpoint) {
+                found.push(pid);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Kills a function's processes as a crash of the machine would, and returns how many there were.
+    ///
+    /// # Errors
+    /// When there is no such function or no `/proc`.
+    pub fn kill_function(&self, function: &str) -> Result<usize> {
+        let killed = self
+            .function_pids(function)?
+            .into_iter()
+            .filter_map(Pid::from_raw);
+        Ok(killed
+            .filter(|pid| kill_process(*pid, Signal::KILL).is_ok())
+            .count())
+    }
+
+    /// Everything in a table, as plain JSON: for tests and the demo's own view.
+    ///
+    /// # Errors
+    /// When there is no such table.
+    pub async fn table_items(&self, table: &str) -> Result<Vec<Map<String, Value>>> {
+        let mut items = Vec::new();
+        let mut page = json!({ "TableName": table, "ConsistentRead": true });
+        loop {
+            let answer = self
+                .client
+                .json("dynamodb", "DynamoDB_20120810.Scan", &page)
+                .await?;
+            let found = answer["Items"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_object);
+            items.extend(found.map(|item| {
+                item.iter()
+                    .map(|(name, value)| (name.clone(), plain(value)))
+                    .collect()
+            }));
+            match answer.get("LastEvaluatedKey") {
+                Some(key) if !key.is_null() => page["ExclusiveStartKey"] = key.clone(),
+                _ => return Ok(items),
+            }
+        }
+    }
+
+    /// What a queue holds.
+    ///
+    /// # Errors
+    /// When there is no such queue.
+    pub async fn queue_depth(&self, queue: &str) -> Result<Depth> {
+        let url = &self.queue(queue)?.url;
+        Ok(self.depths().await?.get(url).copied().unwrap_or_default())
+    }
+
+    /// How many messages have failed too often.
+    ///
+    /// # Errors
+    /// When there is no such queue.
+    pub async fn dead_letters(&self, queue: &str) -> Result<usize> {
+        let url = &self.queue(queue)?.dead_letters_url;
+        let depth = self.depths().await?.get(url).copied().unwrap_or_default();
+        Ok(depth.waiting + depth.in_flight)
+    }
+
+    /// Waits until no queue holds a message, dead letters aside.
+    ///
+    /// # Errors
+    /// When that has not happened within the budget; the message says what is left where.
+    pub async fn wait_until_idle(&self, budget: Duration) -> Result<()> {
+        let deadline = Instant::now() + budget;
+        loop {
+            // One look at all queues at once: a message that moves from one to the next is always in one of them.
+            let depths = self.depths().await?;
+            let busy = self
+                .queues()
+                .iter()
+                .filter_map(|(name, queue)| Some((name, *depths.get(&queue.url)?)));
+            let busy: Vec<_> = busy.filter(|(_, depth)| !depth.is_empty()).collect();
+            if busy.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("not idle after {budget:?}: {busy:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Puts every dead letter back onto its queue and returns how many there were.
+    ///
+    /// # Errors
+    /// When there is no such queue.
+    pub async fn redrive(&self, queue: &str) -> Result<usize> {
+        let Queue {
+            url,
+            dead_letters_url,
+        } = self.queue(queue)?;
+        let mut moved = 0;
+        loop {
+            let take = json!({ "QueueUrl": dead_letters_url, "MaxNumberOfMessages": 10, "MessageSystemAttributeNames": ["All"] });
+            let answer = self
+                .client
+                .json("sqs", "AmazonSQS.ReceiveMessage", &take)
+                .await?;
+            let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+            if messages.is_empty() {
+                return Ok(moved);
+            }
+            for message in messages {
+                let mut put = json!({ "QueueUrl": url, "MessageBody": message["Body"] });
+                if let Some(group) = message.pointer("/Attributes/MessageGroupId") {
+                    put["MessageGroupId"] = group.clone();
+                }
+                self.client
+                    .json("sqs", "AmazonSQS.SendMessage", &put)
+                    .await?;
+                let done = json!({ "QueueUrl": dead_letters_url, "ReceiptHandle": message["ReceiptHandle"] });
+                self.client
+                    .json("sqs", "AmazonSQS.DeleteMessage", &done)
+                    .await?;
+                moved += 1;
+            }
+        }
+    }
+
+    /// All queues of the emulator in one look, by their URLs.
+    async fn depths(&self) -> Result<BTreeMap<String, Depth>> {
+        let path = "/_ministack/sqs/messages";
+        let answer = self
+            .client
+            .rest(Method::GET, "sqs", path, Vec::new())
+            .await?;
+        let answer: Value = serde_json::from_slice(&answer.body)?;
+        let place = format!(
+            "/messages/{}/{}",
+            self.client.access_key(),
+            self.client.region()
+        );
+        let queues = answer
+            .pointer(&place)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
+        Ok(queues
+            .map(|(url, messages)| (url.clone(), depth(messages)))
+            .collect())
+    }
+}
+
+fn depth(messages: &Value) -> Depth {
+    let messages = messages.as_array().map(Vec::as_slice).unwrap_or_default();
+    // A delayed message is invisible too, but nobody has received it yet.
+    let taken = |message: &&Value| {
+        message["IsVisible"] == false && message["ReceiveCount"].as_u64() > Some(0)
+    };
+    let in_flight = messages.iter().filter(taken).count();
+    Depth {
+        waiting: messages.len() - in_flight,
+        in_flight,
+    }
+}
+
+/// DynamoDB's `{"S": "text"}` as `"text"`. Numbers beyond 64 bits stay text.
+fn plain(value: &Value) -> Value {
+    let Some((kind, inner)) = value.as_object().and_then(|tagged| tagged.iter().next()) else {
+        return Value::Null;
+    };
+    match (kind.as_str(), inner) {
+        ("N", Value::String(number)) => {
+            serde_json::from_str(number).unwrap_or_else(|_| inner.clone())
+        }
+        ("NULL", _) => Value::Null,
+        ("L", Value::Array(items)) => items.iter().map(plain).collect(),
+        ("M", Value::Object(fields)) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), plain(value)))
+            .collect(),
+        _ => inner.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_become_plain() {
+        let item = json!({ "M": {
+            "text": { "S": "a" }, "number": { "N": "12" }, "nothing": { "NULL": true }, "list": { "L": [{ "BOOL": true }] },
+        } });
+        assert_eq!(
+            plain(&item),
+            json!({ "text": "a", "number": 12, "nothing": null, "list": [true] })
+        );
+    }
+
+    #[test]
+    fn a_delayed_message_waits_and_a_taken_one_is_in_flight() {
+        let messages = json!([
+            { "IsVisible": false, "ReceiveCount": 0 },
+            { "IsVisible": false, "ReceiveCount": 1 },
+            { "IsVisible": true, "ReceiveCount": 2 },
+        ]);
+        assert_eq!(
+            depth(&messages),
+            Depth {
+                waiting: 2,
+                in_flight: 1
+            }
+        );
+    }
+}
