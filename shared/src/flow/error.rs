@@ -1,8 +1,14 @@
 //! What can go wrong in a flow, and what to do about it.
 
+use std::time::Duration;
+
+use crate::data_centre::DataCentre;
 use crate::disposition::Disposition;
 use crate::identifier::ConnectionId;
 use crate::port::{self, CrmError};
+
+/// How long work waits for a person to put the deployment right; it ends among the dead letters, which alarm, if nobody does.
+const MISCONFIGURED: Duration = Duration::from_secs(300);
 
 /// A failure of a flow.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +33,32 @@ pub enum Error {
         /// Why, and what helps.
         reason: String,
     },
+    /// The customer's grant is gone.
+    #[error("connection {connection} needs reconnect: {reason}")]
+    NeedsReconnect {
+        /// The connection.
+        connection: ConnectionId,
+        /// What happened.
+        reason: String,
+    },
+    /// Zoho's accounts server refuses our own OAuth client: a mistake in the deployment, not the customer's.
+    #[error(
+        "the OAuth client of data centre {centre} does not work ({problem}): check the secret oauth-client/{centre}"
+    )]
+    OAuthClient {
+        /// The data centre.
+        centre: DataCentre,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Somebody else is at it.
+    #[error("{what} is being done by another function")]
+    Busy {
+        /// What.
+        what: &'static str,
+        /// When it will probably be done.
+        after: Duration,
+    },
     /// The request makes no sense as it is.
     #[error("{0}")]
     Invalid(String),
@@ -39,6 +71,9 @@ impl Error {
         match self {
             Self::Port(error) => error.disposition(),
             Self::Crm(error) => error.disposition(),
+            Self::NeedsReconnect { .. } => Disposition::Reconnect,
+            Self::OAuthClient { .. } => Disposition::RetryAfter(MISCONFIGURED),
+            Self::Busy { after, .. } => Disposition::RetryAfter(*after),
             Self::NotFound { .. } | Self::NotRunnable { .. } | Self::Invalid(_) => {
                 Disposition::Never
             }

@@ -3,6 +3,9 @@
 pub mod connect;
 pub mod edits;
 pub mod error;
+pub mod note;
 pub mod runs;
+pub mod session;
 
 pub use error::Error;
+pub use session::Session;

@@ -1,0 +1,382 @@
+//! The tokens of a session: read once, renewed early and by one function at a time, given up when Zoho refuses the grant (C3).
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::connection::{Connection, Status};
+use crate::data_centre::ApiDomain;
+use crate::flow::Error;
+use crate::flow::note::note;
+use crate::journal::Outcome;
+use crate::port::{self, Caller, CrmError, Grant};
+use crate::secret::{Freshness, Tokens};
+
+use super::Session;
+
+/// The lease under which tokens are renewed or replaced.
+pub(crate) const LEASE: &str = "token";
+/// How long the lease is held at most: longer than a call to an accounts server may last, so that it outlives its holder only if that
+/// crashed.
+pub(crate) const LEASE_FOR: SignedDuration = SignedDuration::from_secs(60);
+/// When to look again for a token that another function is renewing.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// When an early renewal that failed is tried again by this session.
+const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// What a session knows about its tokens.
+pub(super) struct State {
+    tokens: Option<Tokens>,
+    api: ApiDomain,
+    /// No early renewal before this.
+    renew_after: Timestamp,
+    /// Zoho refuses the grant: no call is made any more.
+    lost: Option<String>,
+    /// Zoho throttles until then: no call is made before.
+    pub(super) paused_until: Option<Timestamp>,
+}
+
+impl State {
+    pub(super) fn new(api: ApiDomain) -> Self {
+        Self {
+            tokens: None,
+            api,
+            renew_after: Timestamp::MIN,
+            lost: None,
+            paused_until: None,
+        }
+    }
+}
+
+/// What one attempt goes with.
+pub(super) struct Pass {
+    pub(super) caller: Caller,
+    pub(super) generation: u64,
+}
+
+/// Why a renewal did not happen.
+enum NotRenewed {
+    /// Zoho refuses the refresh token.
+    GrantRefused { code: String },
+    /// Anything else.
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for NotRenewed {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Session {
+    /// A token to call with, renewed where it is due.
+    pub(super) async fn pass(&self) -> Result<Pass, Error> {
+        let mut state = self.state.lock().await;
+        self.may_call(&mut state)?;
+        let tokens = match state.tokens.clone() {
+            Some(tokens) => tokens,
+            None => self.read_tokens(&mut state).await?,
+        };
+        let now = self.ports.clock.now();
+        match tokens.freshness(now, self.jitter) {
+            Freshness::Fresh => {}
+            Freshness::Stale if now < state.renew_after => {}
+            Freshness::Stale => self.renew_early(&mut state, &tokens).await?,
+            Freshness::Expired => self.renew_now(&mut state, &tokens).await?,
+        }
+        self.pass_of(&state)
+    }
+
+    /// A token in place of the one of that generation, which Zoho did not accept.
+    pub(super) async fn pass_in_place_of(&self, refused: u64) -> Result<Pass, Error> {
+        let mut state = self.state.lock().await;
+        self.may_call(&mut state)?;
+        match state.tokens.clone() {
+            Some(tokens) if tokens.generation == refused => {
+                self.renew_now(&mut state, &tokens).await?;
+            }
+            // Another call of this session has renewed it meanwhile.
+            Some(_) => {}
+            None => {
+                self.read_tokens(&mut state).await?;
+            }
+        }
+        self.pass_of(&state)
+    }
+
+    /// Zoho accepts not even a renewed token.
+    pub(super) async fn refused_twice(&self, generation: u64, code: &str) -> Error {
+        let mut state = self.state.lock().await;
+        let reason = format!(
+            "Zoho does not accept the access token, not even a new one ({code}); the user who granted access may have been deactivated: \
+             connect Zoho again"
+        );
+        self.lose(&mut state, generation, reason)
+            .await
+            .unwrap_or_else(|error| error)
+    }
+
+    fn may_call(&self, state: &mut State) -> Result<(), Error> {
+        if let Some(reason) = &state.lost {
+            return Err(self.needs_reconnect(reason.clone()));
+        }
+        let now = self.ports.clock.now();
+        match state.paused_until {
+            Some(until) if until > now => Err(super::pause::throttled(until, now)),
+            _ => Ok(()),
+        }
+    }
+
+    fn pass_of(&self, state: &State) -> Result<Pass, Error> {
+        let tokens = state.tokens.as_ref().ok_or_else(|| Error::Busy {
+            what: "renewing the access token",
+            after: LOOK_AGAIN,
+        })?;
+        Ok(Pass {
+            caller: Caller {
+                api: state.api.clone(),
+                token: tokens.access.clone(),
+            },
+            generation: tokens.generation,
+        })
+    }
+
+    async fn read_tokens(&self, state: &mut State) -> Result<Tokens, Error> {
+        match self.ports.vault.tokens(&self.connection).await? {
+            Some(tokens) => {
+                state.tokens = Some(tokens.clone());
+                Ok(tokens)
+            }
+            None => {
+                let reason = "no tokens are stored for it: connect Zoho again".to_owned();
+                Err(self.give_up(state, reason).await?)
+            }
+        }
+    }
+
+    /// Renews a token that is still good. Only a refused grant is a failure: whatever else goes wrong has time.
+    async fn renew_early(&self, state: &mut State, tokens: &Tokens) -> Result<(), Error> {
+        match self.renew(state, tokens).await {
+            Ok(()) => Ok(()),
+            Err(NotRenewed::GrantRefused { code }) => {
+                Err(self.grant_refused(state, tokens, &code).await?)
+            }
+            Err(NotRenewed::Failed(error)) => {
+                let now = self.ports.clock.now();
+                state.renew_after = now.checked_add(TRY_AGAIN).unwrap_or(now);
+                if !matches!(error, Error::Busy { .. }) {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(connection.id = %self.connection, error, "the access token is not renewed early");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Renews a token that is of no use any more.
+    async fn renew_now(&self, state: &mut State, tokens: &Tokens) -> Result<(), Error> {
+        match self.renew(state, tokens).await {
+            Ok(()) => Ok(()),
+            Err(NotRenewed::GrantRefused { code }) => {
+                Err(self.grant_refused(state, tokens, &code).await?)
+            }
+            Err(NotRenewed::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Puts a newer token in the place of `old`: another function's where there is one, else one of our own making.
+    async fn renew(&self, state: &mut State, old: &Tokens) -> Result<(), NotRenewed> {
+        let now = self.ports.clock.now();
+        let until = now.checked_add(LEASE_FOR).unwrap_or(now);
+        let store = &self.ports.store;
+        let ours = store
+            .lease(&self.connection, LEASE, &self.holder, now, until)
+            .await?;
+        if !ours {
+            if self.adopt_newer(state, old).await? {
+                return Ok(());
+            }
+            return Err(NotRenewed::Failed(Error::Busy {
+                what: "renewing the access token",
+                after: LOOK_AGAIN,
+            }));
+        }
+        let renewed = self.renew_under_lease(state, old).await;
+        // A lease that can't be given back runs out by itself.
+        if let Err(error) = store.release(&self.connection, LEASE, &self.holder).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(connection.id = %self.connection, error, "the lease on the tokens is not given back");
+        }
+        renewed
+    }
+
+    async fn renew_under_lease(&self, state: &mut State, old: &Tokens) -> Result<(), NotRenewed> {
+        if self.adopt_newer(state, old).await? {
+            return Ok(());
+        }
+        let grant = self.refresh(old).await?;
+        let now = self.ports.clock.now();
+        let lifetime = SignedDuration::try_from(grant.expires_in).unwrap_or(SignedDuration::ZERO);
+        let tokens = Tokens {
+            refresh: old.refresh.clone(),
+            access: grant.access.clone(),
+            expires_at: now.checked_add(lifetime).unwrap_or(now),
+            generation: old.generation + 1,
+        };
+        // A customer who reconnected meanwhile stored a newer grant, which must stay.
+        if self.adopt_newer(state, old).await? {
+            return Ok(());
+        }
+        self.ports
+            .vault
+            .keep_tokens(&self.connection, &tokens)
+            .await?;
+        state.tokens = Some(tokens);
+        self.follow(state, &grant).await?;
+        Ok(())
+    }
+
+    /// Takes the tokens in the vault if they are others than `old` and usable.
+    async fn adopt_newer(&self, state: &mut State, old: &Tokens) -> Result<bool, port::Error> {
+        let now = self.ports.clock.now();
+        let newer = self
+            .ports
+            .vault
+            .tokens(&self.connection)
+            .await?
+            .filter(|tokens| tokens.generation > old.generation)
+            .filter(|tokens| tokens.freshness(now, self.jitter) != Freshness::Expired);
+        let found = newer.is_some();
+        if found {
+            state.tokens = newer;
+        }
+        Ok(found)
+    }
+
+    async fn refresh(&self, old: &Tokens) -> Result<Grant, NotRenewed> {
+        let centre = self.centre;
+        let misconfigured = |problem: String| Error::OAuthClient { centre, problem };
+        let client = self
+            .ports
+            .vault
+            .oauth_client(centre)
+            .await?
+            .ok_or_else(|| misconfigured("it was never filled in".into()))?;
+        let answer = self.ports.crm.refresh(centre, &client, &old.refresh).await;
+        match answer {
+            Ok(grant) => Ok(grant),
+            Err(CrmError::GrantRefused { code }) => Err(NotRenewed::GrantRefused { code }),
+            Err(CrmError::Refused { code, .. } | CrmError::Unauthorised { code }) => {
+                Err(misconfigured(format!("Zoho answers {code}")).into())
+            }
+            // The accounts server's own limit; the API's is another, so the connection is not paused for it.
+            Err(CrmError::Throttled { after }) => Err(NotRenewed::Failed(Error::Busy {
+                what: "waiting for Zoho to make access tokens again",
+                after: after.unwrap_or(Duration::from_secs(60)),
+            })),
+            // An accounts server that answers with a page of its own has a bad moment.
+            Err(CrmError::Malformed { source, .. }) => Err(CrmError::Unavailable { source }.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Follows the API domain that a refresh names, if it is one of the data centre's.
+    async fn follow(&self, state: &mut State, grant: &Grant) -> Result<(), port::Error> {
+        let Some(given) = &grant.api_domain else {
+            return Ok(());
+        };
+        match self.ports.directory.api_domain(self.centre, given) {
+            Ok(api) if api == state.api => Ok(()),
+            Ok(api) => {
+                state.api = api.clone();
+                self.amend(|mut connection| {
+                    let organisation = connection.organisation.as_mut()?;
+                    if organisation.data_centre != self.centre || organisation.api_domain == api {
+                        return None;
+                    }
+                    organisation.api_domain = api.clone();
+                    Some(connection)
+                })
+                .await?;
+                Ok(())
+            }
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(connection.id = %self.connection, error, "the API domain of a refresh is ignored");
+                Ok(())
+            }
+        }
+    }
+
+    async fn grant_refused(
+        &self,
+        state: &mut State,
+        tokens: &Tokens,
+        code: &str,
+    ) -> Result<Error, Error> {
+        let reason = format!(
+            "Zoho refuses the grant ({code}); access was revoked in Zoho, or the user who granted it left: connect Zoho again"
+        );
+        self.lose(state, tokens.generation, reason).await
+    }
+
+    /// The grant is lost, unless a newer one was stored meanwhile: then the work is to be tried again with that.
+    async fn lose(
+        &self,
+        state: &mut State,
+        generation: u64,
+        reason: String,
+    ) -> Result<Error, Error> {
+        let stored = self.ports.vault.tokens(&self.connection).await?;
+        if stored.is_some_and(|tokens| tokens.generation > generation) {
+            state.tokens = None;
+            return Ok(Error::Busy {
+                what: "replacing the grant",
+                after: LOOK_AGAIN,
+            });
+        }
+        self.give_up(state, reason).await
+    }
+
+    /// Marks the connection, once, and stops this session's calls.
+    async fn give_up(&self, state: &mut State, reason: String) -> Result<Error, Error> {
+        state.lost = Some(reason.clone());
+        state.tokens = None;
+        let mark = |connection: Connection| {
+            // A connection that was not switched on has no due dates, so that reconnecting does not switch it on.
+            let (routine_due_at, full_due_at) = match connection.status {
+                Status::Enabled => (connection.routine_due_at, connection.full_due_at),
+                Status::Paused => (None, None),
+                Status::New | Status::NeedsReconnect | Status::Disconnected => return None,
+            };
+            Some(Connection {
+                status: Status::NeedsReconnect,
+                reason: Some(reason.clone()),
+                routine_due_at,
+                full_due_at,
+                ..connection
+            })
+        };
+        if self.amend(mark).await? {
+            // What the alarm counts.
+            tracing::error!(connection.id = %self.connection, reason, "connection needs reconnect");
+            note(
+                &self.ports,
+                &self.connection,
+                Outcome::Held,
+                "needs_reconnect",
+                "",
+                reason.clone(),
+            )
+            .await?;
+        }
+        Ok(self.needs_reconnect(reason))
+    }
+
+    fn needs_reconnect(&self, reason: String) -> Error {
+        Error::NeedsReconnect {
+            connection: self.connection.clone(),
+            reason,
+        }
+    }
+}
