@@ -18,6 +18,7 @@
 //! Nothing is installed outside the target folder, and no process outlives the one that started the emulator.
 
 mod aws;
+mod cloudformation;
 mod emulator;
 mod front_door;
 mod functions;
