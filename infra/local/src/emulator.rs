@@ -62,6 +62,8 @@ pub struct Emulator {
     child: Child,
     port: u16,
     folder: PathBuf,
+    /// Held as long as the emulator runs, so that no other test process takes its port for its own.
+    _port: File,
 }
 
 impl Emulator {
@@ -90,7 +92,12 @@ impl Emulator {
 
     async fn launch(environment: &Path, options: &EmulatorOptions) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let folder = target_directory().join(format!("emulator-runs/{port}"));
+        let runs = target_directory().join("emulator-runs");
+        fs::create_dir_all(&runs)?;
+        let lock = File::create(runs.join(format!("{port}.lock")))?;
+        lock.try_lock()
+            .with_context(|| format!("port {port} belongs to another emulator"))?;
+        let folder = runs.join(port.to_string());
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
@@ -145,6 +152,7 @@ impl Emulator {
             child,
             port,
             folder,
+            _port: lock,
         };
         emulator.wait_until_ready().await?;
         Ok(emulator)

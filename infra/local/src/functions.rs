@@ -38,9 +38,17 @@ pub const QUEUES: [&str; 6] = [
 pub fn build_functions() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    // The whole workspace and not only the ten packages: a smaller selection enables fewer features and would build the SDKs again.
+    // The features of a shared dependency are the sum over everything that is built together. With the whole workspace and one of its
+    // tests in the selection the sum is that of `cargo test`, so that the AWS SDKs are not built a second time.
     command
-        .args(["build", "--quiet", "--workspace", "--bins"])
+        .args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--bins",
+            "--test",
+            "template",
+        ])
         .current_dir(project_directory());
     let status = command.status().context("cannot start cargo")?;
     if !status.success() {
