@@ -22,6 +22,20 @@ pub enum Status {
     Disconnected,
 }
 
+impl Status {
+    /// The status in words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::New => "not connected yet",
+            Self::Paused => "paused",
+            Self::Enabled => "enabled",
+            Self::NeedsReconnect => "waiting for the customer to reconnect",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
 /// What a granted organisation told about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Organisation {

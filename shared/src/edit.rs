@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use jiff::Timestamp;
+
 use crate::identifier::FieldName;
 use crate::mapping::FieldPlan;
 use crate::merge::{Moment, source};
@@ -22,51 +24,92 @@ pub struct Problem {
 
 impl Problem {
     fn record(problem: impl Into<String>) -> Self {
-        Self { field: None, problem: problem.into() }
+        Self {
+            field: None,
+            problem: problem.into(),
+        }
     }
 
     fn field(field: &FieldName, problem: impl Into<String>) -> Self {
-        Self { field: Some(field.clone()), problem: problem.into() }
+        Self {
+            field: Some(field.clone()),
+            problem: problem.into(),
+        }
     }
 }
 
-/// The record after the edit. `before` is the stored record; none: the edit brings one into being that only the platform knows so far.
+/// The record after an edit that was made `at` an instant. `before` is the stored record, or a new one that the edit brings into being. A
+/// field that was edited later, or by this very edit, is passed over.
 ///
 /// # Errors
 /// Every reason why the edit is refused; it is accepted or refused as a whole.
-pub fn accept(before: &Record, edit: &Edit, plan: &FieldPlan, settings: &Settings, moment: &Moment) -> Result<Record, Vec<Problem>> {
+pub fn accept(
+    before: &Record,
+    edit: &Edit,
+    at: Timestamp,
+    plan: &FieldPlan,
+    settings: &Settings,
+    moment: &Moment,
+) -> Result<Record, Vec<Problem>> {
     let object = before.object;
     if !object.is_writable() {
-        return Err(vec![Problem::record(format!("{object}s come from Zoho only and are never written to it"))]);
+        return Err(vec![Problem::record(format!(
+            "{object}s come from Zoho only and are never written to it"
+        ))]);
     }
     let mut problems = Vec::new();
-    if edit.if_version.is_some_and(|version| version != before.version) {
+    if edit
+        .if_version
+        .is_some_and(|version| version != before.version)
+    {
         problems.push(Problem::record(format!(
             "the record is at version {}, the edit was made on another: read it again",
             before.version
         )));
     }
     if before.removed.is_some() {
-        problems.push(Problem::record("the record is removed: restore it in Zoho first"));
+        problems.push(Problem::record(
+            "the record is removed: restore it in Zoho first",
+        ));
     }
-    if before.version == 0 && object == Object::Task && !edit.fields.keys().any(|name| name.as_str() == "subject") {
+    if before.version == 0
+        && object == Object::Task
+        && !edit.fields.keys().any(|name| name.as_str() == "subject")
+    {
         problems.push(Problem::record("a new task needs a subject"));
     }
     let mut record = before.clone();
     let mut changes = Vec::new();
     for (name, json) in &edit.fields {
+        if before.edited.get(name).is_some_and(|last| *last >= at) {
+            continue;
+        }
         match value_of(before, name, json, plan, settings) {
             Ok((value, pushes)) => {
+                record.edited.insert(name.clone(), at);
                 let shown = before.fields.get(name).unwrap_or(&Value::Null);
                 if pushes {
                     match before.base.get(name).is_some_and(|base| base.same(&value)) {
                         true => record.pending.remove(name),
-                        false => record.pending.insert(name.clone(), Pending { value: value.clone(), at: moment.now }),
+                        false => record.pending.insert(
+                            name.clone(),
+                            Pending {
+                                value: value.clone(),
+                                at,
+                            },
+                        ),
                     };
                 }
                 if !shown.same(&value) {
-                    changes.push(FieldChange { field: name.clone(), before: shown.clone(), after: value.clone(), overruled: None });
-                    record.sources.insert(name.clone(), source(Side::Platform, moment, None));
+                    changes.push(FieldChange {
+                        field: name.clone(),
+                        before: shown.clone(),
+                        after: value.clone(),
+                        overruled: None,
+                    });
+                    record
+                        .sources
+                        .insert(name.clone(), source(Side::Platform, moment, None));
                     record.fields.insert(name.clone(), value);
                 }
             }
@@ -82,7 +125,11 @@ pub fn accept(before: &Record, edit: &Edit, plan: &FieldPlan, settings: &Setting
     if record != *before || before.version == 0 {
         record.parked = None;
         record.updated_at = moment.now;
-        record.change = Some(Change { action: Action::Edited, run: moment.run.clone(), fields: changes });
+        record.change = Some(Change {
+            action: Action::Edited,
+            run: moment.run.clone(),
+            fields: changes,
+        });
     }
     Ok(record)
 }
@@ -97,13 +144,21 @@ fn value_of(
 ) -> Result<(Value, bool), Problem> {
     let object = before.object;
     if name.is_usage() {
-        return Err(Problem::field(name, "usage data is never written to Zoho: keep it on the platform"));
+        return Err(Problem::field(
+            name,
+            "usage data is never written to Zoho: keep it on the platform",
+        ));
     }
     let kind: FieldType = object
         .core_field(name.as_str())
         .map(|core| core.kind)
         .or_else(|| settings.object(object).custom_fields.get(name).copied())
-        .ok_or_else(|| Problem::field(name, format!("{object} has no such field: declare it in the settings with its type")))?;
+        .ok_or_else(|| {
+            Problem::field(
+                name,
+                format!("{object} has no such field: declare it in the settings with its type"),
+            )
+        })?;
     let mapped = plan.field(name);
     let pushes = mapped.is_some_and(|mapped| mapped.pushes);
     // Until Zoho knows the record, the platform may say what it likes: Zoho's values come over it, or it is created there.
@@ -115,16 +170,19 @@ fn value_of(
         } else {
             "make its mapping editable"
         };
-        return Err(Problem::field(name, format!("the field comes from Zoho and is not editable: {remedy}")));
+        return Err(Problem::field(
+            name,
+            format!("the field comes from Zoho and is not editable: {remedy}"),
+        ));
     }
-    let value = Value::from_json(kind, json).map_err(|mismatch| Problem::field(name, mismatch.to_string()))?;
+    let value = Value::from_json(kind, json)
+        .map_err(|mismatch| Problem::field(name, mismatch.to_string()))?;
     Ok((value, pushes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
     use serde_json::json;
 
     fn settings() -> Settings {
@@ -139,11 +197,19 @@ mod tests {
     }
 
     fn moment() -> Moment {
-        Moment { now: Timestamp::from_second(1_000).unwrap(), run: None }
+        Moment {
+            now: Timestamp::from_second(1_000).unwrap(),
+            run: None,
+        }
     }
 
     fn linked(object: Object) -> Record {
-        let mut record = Record::new("acme".parse().unwrap(), object, "A-1".parse().unwrap(), Timestamp::UNIX_EPOCH);
+        let mut record = Record::new(
+            "acme".parse().unwrap(),
+            object,
+            "A-1".parse().unwrap(),
+            Timestamp::UNIX_EPOCH,
+        );
         record.zoho_id = "1".parse().ok();
         record.version = 3;
         record
@@ -155,16 +221,32 @@ mod tests {
 
     fn refused(record: &Record, edit: &Edit) -> Vec<String> {
         let plan = FieldPlan::compile(&settings(), record.object);
-        let problems = accept(record, edit, &plan, &settings(), &moment()).unwrap_err();
-        problems.into_iter().map(|problem| format!("{:?}", problem.field.map(|field| field.to_string()))).collect()
+        let problems =
+            accept(record, edit, moment().now, &plan, &settings(), &moment()).unwrap_err();
+        problems
+            .into_iter()
+            .map(|problem| format!("{:?}", problem.field.map(|field| field.to_string())))
+            .collect()
     }
 
     #[test]
     fn an_editable_field_becomes_pending_and_is_shown_at_once() {
         let plan = FieldPlan::compile(&settings(), Object::Account);
-        let after = accept(&linked(Object::Account), &edit(json!({"tier": "Gold", "score": 7})), &plan, &settings(), &moment()).unwrap();
+        let after = accept(
+            &linked(Object::Account),
+            &edit(json!({"tier": "Gold", "score": 7})),
+            moment().now,
+            &plan,
+            &settings(),
+            &moment(),
+        )
+        .unwrap();
         let pending: Vec<_> = after.pending.keys().map(FieldName::as_str).collect();
-        assert_eq!(pending, ["tier"], "a field without a mapping stays on the platform");
+        assert_eq!(
+            pending,
+            ["tier"],
+            "a field without a mapping stays on the platform"
+        );
         assert_eq!(after.fields.len(), 2);
         assert!(after.wants_push());
     }
@@ -173,8 +255,18 @@ mod tests {
     fn an_edit_back_to_what_zoho_has_is_no_edit() {
         let plan = FieldPlan::compile(&settings(), Object::Account);
         let mut record = linked(Object::Account);
-        record.base.insert("tier".parse().unwrap(), Value::Text("Gold".into()));
-        let after = accept(&record, &edit(json!({"tier": "Gold"})), &plan, &settings(), &moment()).unwrap();
+        record
+            .base
+            .insert("tier".parse().unwrap(), Value::Text("Gold".into()));
+        let after = accept(
+            &record,
+            &edit(json!({"tier": "Gold"})),
+            moment().now,
+            &plan,
+            &settings(),
+            &moment(),
+        )
+        .unwrap();
         assert!(!after.wants_push());
     }
 
@@ -182,10 +274,33 @@ mod tests {
     fn what_may_not_be_edited_is_refused_by_name() {
         let account = linked(Object::Account);
         assert_eq!(
-            refused(&account, &edit(json!({"name": "x", "nope": 1, "plan": "x", "score": "many", "usage.logins": 1}))),
-            [r#"Some("name")"#, r#"Some("nope")"#, r#"Some("plan")"#, r#"Some("score")"#, r#"Some("usage.logins")"#]
+            refused(
+                &account,
+                &edit(
+                    json!({"name": "x", "nope": 1, "plan": "x", "score": "many", "usage.logins": 1})
+                )
+            ),
+            [
+                r#"Some("name")"#,
+                r#"Some("nope")"#,
+                r#"Some("plan")"#,
+                r#"Some("score")"#,
+                r#"Some("usage.logins")"#
+            ]
         );
-        assert_eq!(refused(&linked(Object::Deal), &edit(json!({"stage": "Won"}))), ["None"]);
-        assert_eq!(refused(&account, &Edit { if_version: Some(2), ..edit(json!({})) }), ["None"]);
+        assert_eq!(
+            refused(&linked(Object::Deal), &edit(json!({"stage": "Won"}))),
+            ["None"]
+        );
+        assert_eq!(
+            refused(
+                &account,
+                &Edit {
+                    if_version: Some(2),
+                    ..edit(json!({}))
+                }
+            ),
+            ["None"]
+        );
     }
 }

@@ -18,14 +18,29 @@ fn digest(parts: &impl Serialize) -> Digest {
 
 /// The digest of an object's mappings, identity and filter.
 #[must_use]
-pub fn of_plan(object: Object, identity: &Identity, mapped: &[Mapped], filter: Option<&Filter>) -> Digest {
+pub fn of_plan(
+    object: Object,
+    identity: &Identity,
+    mapped: &[Mapped],
+    filter: Option<&Filter>,
+) -> Digest {
     let identity = match identity {
         Identity::Field(field) => format!("field {field}"),
         Identity::FoldedField(field) => format!("folded field {field}"),
         Identity::Own => "own".to_owned(),
     };
-    let mapped: Vec<_> =
-        mapped.iter().map(|mapped| (&mapped.platform, &mapped.zoho, mapped.kind, mapped.pulls, mapped.null)).collect();
+    let mapped: Vec<_> = mapped
+        .iter()
+        .map(|mapped| {
+            (
+                &mapped.platform,
+                &mapped.zoho,
+                mapped.kind,
+                mapped.pulls,
+                mapped.null,
+            )
+        })
+        .collect();
     digest(&(GENERATION, object, identity, mapped, filter))
 }
 
@@ -37,6 +52,22 @@ pub fn of_content<'a>(
     values: &Fields,
     faults: impl Iterator<Item = &'a FieldName>,
 ) -> Digest {
-    let values: Vec<_> = values.iter().filter(|(_, value)| !matches!(value, Value::Null)).collect();
+    let values: Vec<_> = values
+        .iter()
+        .filter(|(_, value)| !matches!(value, Value::Null))
+        .collect();
     digest(&(plan, identity, values, faults.collect::<Vec<_>>()))
+}
+
+/// The digest of what was tried: other pending values or other settings are worth another try (W7).
+#[must_use]
+pub fn of_attempt(
+    pending: &std::collections::BTreeMap<FieldName, crate::record::Pending>,
+    settings: u64,
+) -> Digest {
+    let values: Vec<_> = pending
+        .iter()
+        .map(|(name, pending)| (name, &pending.value))
+        .collect();
+    digest(&(values, settings))
 }

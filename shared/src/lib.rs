@@ -18,6 +18,7 @@ pub mod mapping;
 pub mod merge;
 pub mod message;
 pub mod object;
+pub mod outgoing;
 pub mod record;
 pub mod row;
 pub mod run;

@@ -98,7 +98,11 @@ impl FieldPlan {
     #[must_use]
     pub fn compile(settings: &Settings, object: Object) -> Self {
         let own = settings.object(object);
-        let replaced: BTreeSet<&str> = own.mappings.iter().map(|mapping| mapping.platform.as_str()).collect();
+        let replaced: BTreeSet<&str> = own
+            .mappings
+            .iter()
+            .map(|mapping| mapping.platform.as_str())
+            .collect();
         let mut mapped: Vec<Mapped> = object
             .core_fields()
             .iter()
@@ -109,14 +113,20 @@ impl FieldPlan {
                     zoho: field.zoho.parse().ok()?,
                     kind: field.kind,
                     pulls: true,
-                    pushes: object == Object::Task && settings.task_writeback && !READ_ONLY_CORE.contains(&field.name),
+                    pushes: object == Object::Task
+                        && settings.task_writeback
+                        && !READ_ONLY_CORE.contains(&field.name),
                     null: NullMeans::Clear,
                     choices: ChoicesMode::Replace,
                     conflicts: settings.conflicts,
                 })
             })
             .collect();
-        mapped.extend(own.mappings.iter().filter_map(|mapping| compile(settings, object, &own.custom_fields, mapping)));
+        mapped.extend(
+            own.mappings
+                .iter()
+                .filter_map(|mapping| compile(settings, object, &own.custom_fields, mapping)),
+        );
         mapped.sort_by(|left, right| left.platform.cmp(&right.platform));
         let identity = match object {
             Object::Account => Identity::Field(settings.account_external_id.clone()),
@@ -124,7 +134,13 @@ impl FieldPlan {
             Object::User | Object::Deal | Object::Task => Identity::Own,
         };
         let digest = hash::of_plan(object, &identity, &mapped, own.filter.as_ref());
-        Self { object, identity, mapped, filter: own.filter, digest }
+        Self {
+            object,
+            identity,
+            mapped,
+            filter: own.filter,
+            digest,
+        }
     }
 
     /// The Zoho columns to ask for, each once.
@@ -136,8 +152,16 @@ impl FieldPlan {
         };
         let mapped = self.mapped.iter().map(|mapped| &mapped.zoho);
         let filtered = self.filter.iter().flat_map(Filter::fields);
-        let parents = parent_lookups(self.object).iter().map(|(field, _)| (*field).to_owned());
-        let columns: BTreeSet<String> = identity.into_iter().chain(mapped).chain(filtered).map(ToString::to_string).chain(parents).collect();
+        let parents = parent_lookups(self.object)
+            .iter()
+            .map(|(field, _)| (*field).to_owned());
+        let columns: BTreeSet<String> = identity
+            .into_iter()
+            .chain(mapped)
+            .chain(filtered)
+            .map(ToString::to_string)
+            .chain(parents)
+            .collect();
         columns.into_iter().collect()
     }
 
@@ -166,7 +190,8 @@ impl FieldPlan {
     /// Whether the row meets the filter and, for dependants, belongs to a record in scope (S1 to S4).
     #[must_use]
     pub fn admits(&self, row: &Row, neighbours: &Neighbours) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.admits(row)) && self.has_parent_in_scope(row, neighbours)
+        self.filter.as_ref().is_none_or(|filter| filter.admits(row))
+            && self.has_parent_in_scope(row, neighbours)
     }
 
     /// Whether the row belongs to a record in scope; rows of objects without parents always do.
@@ -175,7 +200,9 @@ impl FieldPlan {
         let parents = parent_lookups(self.object);
         parents.is_empty()
             || parents.iter().any(|(field, object)| {
-                let link = row.lookup(field).and_then(|id| neighbours.get(&(*object, id)));
+                let link = row
+                    .lookup(field)
+                    .and_then(|id| neighbours.get(&(*object, id)));
                 link.is_some_and(|link| link.in_scope && link.platform_id().is_some())
             })
     }
@@ -192,22 +219,45 @@ impl FieldPlan {
             match convert::pull(mapped.kind, row, mapped.zoho.as_str()) {
                 Ok(Value::Null) if mapped.null == NullMeans::Keep => {}
                 Ok(value) => {
-                    values.insert(mapped.platform.clone(), self.resolve(value, mapped, neighbours));
+                    values.insert(
+                        mapped.platform.clone(),
+                        self.resolve(value, mapped, neighbours),
+                    );
                 }
                 Err(mismatch) => {
-                    faults.push(Fault { platform: mapped.platform.clone(), zoho: mapped.zoho.clone(), mismatch });
+                    faults.push(Fault {
+                        platform: mapped.platform.clone(),
+                        zoho: mapped.zoho.clone(),
+                        mismatch,
+                    });
                 }
             }
         }
         let identity = self.identify(row);
-        let hash = hash::of_content(&self.digest, identity.as_ref(), &values, faults.iter().map(|fault| &fault.platform));
-        Theirs { identity, values, modified_time: row.modified_time, faults, hash }
+        let hash = hash::of_content(
+            &self.digest,
+            identity.as_ref(),
+            &values,
+            faults.iter().map(|fault| &fault.platform),
+        );
+        Theirs {
+            identity,
+            values,
+            modified_time: row.modified_time,
+            faults,
+            hash,
+        }
     }
 
     /// The row's identity on the platform; none: it lacks an external id.
     #[must_use]
     pub fn identify(&self, row: &Row) -> Option<PlatformId> {
-        let text = |field: &ZohoField| convert::pull(FieldType::Text, row, field.as_str()).ok()?.as_text().map(|text| text.trim().to_owned());
+        let text = |field: &ZohoField| {
+            convert::pull(FieldType::Text, row, field.as_str())
+                .ok()?
+                .as_text()
+                .map(|text| text.trim().to_owned())
+        };
         match &self.identity {
             Identity::Field(field) => text(field)?.parse().ok(),
             Identity::FoldedField(field) => fold(&text(field)?).parse().ok(),
@@ -218,9 +268,16 @@ impl FieldPlan {
     /// Completes a reference with the platform id of the record that it names. A lookup that can name several objects names this one only
     /// if the ledger knows the id as such.
     fn resolve(&self, value: Value, mapped: &Mapped, neighbours: &Neighbours) -> Value {
-        let Value::Reference(mut reference) = value else { return value };
-        let link = reference.zoho_id.and_then(|id| neighbours.get(&(reference.object, id)));
-        let shared = self.mapped.iter().any(|other| other.zoho == mapped.zoho && other.platform != mapped.platform);
+        let Value::Reference(mut reference) = value else {
+            return value;
+        };
+        let link = reference
+            .zoho_id
+            .and_then(|id| neighbours.get(&(reference.object, id)));
+        let shared = self
+            .mapped
+            .iter()
+            .any(|other| other.zoho == mapped.zoho && other.platform != mapped.platform);
         if shared && link.is_none() {
             return Value::Null;
         }
@@ -238,9 +295,16 @@ pub fn fold(text: &str) -> String {
     text.trim().to_lowercase()
 }
 
-fn compile(settings: &Settings, object: Object, custom: &BTreeMap<FieldName, FieldType>, mapping: &Mapping) -> Option<Mapped> {
+fn compile(
+    settings: &Settings,
+    object: Object,
+    custom: &BTreeMap<FieldName, FieldType>,
+    mapping: &Mapping,
+) -> Option<Mapped> {
     let core = object.core_field(mapping.platform.as_str());
-    let kind = core.map(|field| field.kind).or_else(|| custom.get(&mapping.platform).copied())?;
+    let kind = core
+        .map(|field| field.kind)
+        .or_else(|| custom.get(&mapping.platform).copied())?;
     let asked = mapping.editable || mapping.direction != Direction::Pull;
     let switched_on = match (object, core) {
         (Object::Task, _) => settings.task_writeback,
@@ -269,7 +333,11 @@ fn compile(settings: &Settings, object: Object, custom: &BTreeMap<FieldName, Fie
 pub const fn parent_lookups(object: Object) -> &'static [(&'static str, Object)] {
     match object {
         Object::Contact | Object::Deal => &[("Account_Name", Object::Account)],
-        Object::Task => &[("What_Id", Object::Account), ("What_Id", Object::Deal), ("Who_Id", Object::Contact)],
+        Object::Task => &[
+            ("What_Id", Object::Account),
+            ("What_Id", Object::Deal),
+            ("Who_Id", Object::Contact),
+        ],
         Object::User | Object::Account => &[],
     }
 }
@@ -288,7 +356,12 @@ mod tests {
         serde_json::from_str(&json.to_string()).unwrap()
     }
 
-    fn neighbour(object: Object, zoho_id: &str, platform_id: &str, in_scope: bool) -> ((Object, ZohoId), Link) {
+    fn neighbour(
+        object: Object,
+        zoho_id: &str,
+        platform_id: &str,
+        in_scope: bool,
+    ) -> ((Object, ZohoId), Link) {
         let zoho_id: ZohoId = zoho_id.parse().unwrap();
         let link = Link {
             connection: "acme".parse().unwrap(),
@@ -309,7 +382,12 @@ mod tests {
     #[test]
     fn default_mappings_are_pulled_and_tasks_go_both_ways() {
         let settings = Settings::default();
-        assert!(FieldPlan::compile(&settings, Object::Account).mapped.iter().all(|mapped| mapped.pulls && !mapped.pushes));
+        assert!(
+            FieldPlan::compile(&settings, Object::Account)
+                .mapped
+                .iter()
+                .all(|mapped| mapped.pulls && !mapped.pushes)
+        );
         let task = FieldPlan::compile(&settings, Object::Task);
         assert!(task.field(&name("subject")).unwrap().pushes);
         assert!(!task.field(&name("closed_at")).unwrap().pushes);
@@ -328,7 +406,11 @@ mod tests {
         };
         let pushed = |core| {
             let plan = FieldPlan::compile(&document(core), Object::Account);
-            plan.mapped.iter().filter(|mapped| mapped.pushes).map(|mapped| mapped.platform.to_string()).collect::<Vec<_>>()
+            plan.mapped
+                .iter()
+                .filter(|mapped| mapped.pushes)
+                .map(|mapped| mapped.platform.to_string())
+                .collect::<Vec<_>>()
         };
         assert_eq!(pushed(false), ["tier"]);
         assert_eq!(pushed(true), ["name", "tier"]);
@@ -337,45 +419,100 @@ mod tests {
     #[test]
     fn a_tasks_what_id_is_an_account_or_a_deal() {
         let plan = FieldPlan::compile(&Settings::default(), Object::Task);
-        let row = row(json!({"id": "1", "Subject": "s", "What_Id": {"id": "9", "name": "n"}, "Who_Id": null}));
+        let row = row(
+            json!({"id": "1", "Subject": "s", "What_Id": {"id": "9", "name": "n"}, "Who_Id": null}),
+        );
         let neighbours = Neighbours::from([neighbour(Object::Deal, "9", "zoho-9", true)]);
         let theirs = plan.read(&row, &neighbours);
         assert_eq!(theirs.values[&name("account")], Value::Null);
-        assert_eq!(theirs.values[&name("deal")].as_reference().unwrap().platform_id.as_ref().unwrap().as_str(), "zoho-9");
+        assert_eq!(
+            theirs.values[&name("deal")]
+                .as_reference()
+                .unwrap()
+                .platform_id
+                .as_ref()
+                .unwrap()
+                .as_str(),
+            "zoho-9"
+        );
         assert!(plan.admits(&row, &neighbours));
         assert!(!plan.admits(&row, &Neighbours::new()));
-        assert!(!plan.admits(&row, &Neighbours::from([neighbour(Object::Deal, "9", "zoho-9", false)])));
+        assert!(!plan.admits(
+            &row,
+            &Neighbours::from([neighbour(Object::Deal, "9", "zoho-9", false)])
+        ));
     }
 
     #[test]
     fn identities_are_trimmed_and_a_contacts_is_folded() {
-        let account = FieldPlan::compile(&settings(json!({"account_external_id": "Ext"})), Object::Account);
-        assert_eq!(account.identify(&row(json!({"id": "1", "Ext": " A-1 "}))).unwrap().as_str(), "A-1");
-        assert_eq!(account.identify(&row(json!({"id": "1", "Ext": "  "}))), None);
-        assert_eq!(account.identify(&row(json!({"id": "1", "Ext": null, "Account_Name": "Acme"}))), None);
+        let account = FieldPlan::compile(
+            &settings(json!({"account_external_id": "Ext"})),
+            Object::Account,
+        );
+        assert_eq!(
+            account
+                .identify(&row(json!({"id": "1", "Ext": " A-1 "})))
+                .unwrap()
+                .as_str(),
+            "A-1"
+        );
+        assert_eq!(
+            account.identify(&row(json!({"id": "1", "Ext": "  "}))),
+            None
+        );
+        assert_eq!(
+            account.identify(&row(
+                json!({"id": "1", "Ext": null, "Account_Name": "Acme"})
+            )),
+            None
+        );
         let contact = FieldPlan::compile(&Settings::default(), Object::Contact);
-        assert_eq!(contact.identify(&row(json!({"id": "1", "Email": " Ann@X.example"}))).unwrap().as_str(), "ann@x.example");
+        assert_eq!(
+            contact
+                .identify(&row(json!({"id": "1", "Email": " Ann@X.example"})))
+                .unwrap()
+                .as_str(),
+            "ann@x.example"
+        );
     }
 
     #[test]
     fn a_faulty_value_leaves_the_rest() {
         let plan = FieldPlan::compile(
-            &settings(json!({"objects": {"account": {"custom_fields": {"size": "integer"}, "mappings": [{"zoho": "Size", "platform": "size"}]}}})),
+            &settings(
+                json!({"objects": {"account": {"custom_fields": {"size": "integer"}, "mappings": [{"zoho": "Size", "platform": "size"}]}}}),
+            ),
             Object::Account,
         );
-        let theirs = plan.read(&row(json!({"id": "1", "Account_Name": "Acme", "Size": "large"})), &Neighbours::new());
+        let theirs = plan.read(
+            &row(json!({"id": "1", "Account_Name": "Acme", "Size": "large"})),
+            &Neighbours::new(),
+        );
         assert_eq!(theirs.faults.len(), 1);
         assert_eq!(theirs.values[&name("name")], Value::Text("Acme".into()));
         assert!(!theirs.values.contains_key(&name("size")));
-        assert!(!theirs.values.contains_key(&name("domain")), "a field that Zoho did not send is left alone");
+        assert!(
+            !theirs.values.contains_key(&name("domain")),
+            "a field that Zoho did not send is left alone"
+        );
     }
 
     #[test]
     fn the_hash_follows_the_content_and_not_the_time() {
         let plan = FieldPlan::compile(&Settings::default(), Object::Contact);
         let hash = |json| plan.read(&row(json), &Neighbours::new()).hash;
-        let one = hash(json!({"id": "1", "Email": "a@b.example", "Phone": "1", "Modified_Time": "2026-01-01T00:00:00Z"}));
-        assert_eq!(one, hash(json!({"id": "1", "Email": "a@b.example", "Phone": "1", "Modified_Time": "2026-02-01T00:00:00Z"})));
-        assert_ne!(one, hash(json!({"id": "1", "Email": "a@b.example", "Phone": "2"})));
+        let one = hash(
+            json!({"id": "1", "Email": "a@b.example", "Phone": "1", "Modified_Time": "2026-01-01T00:00:00Z"}),
+        );
+        assert_eq!(
+            one,
+            hash(
+                json!({"id": "1", "Email": "a@b.example", "Phone": "1", "Modified_Time": "2026-02-01T00:00:00Z"})
+            )
+        );
+        assert_ne!(
+            one,
+            hash(json!({"id": "1", "Email": "a@b.example", "Phone": "2"}))
+        );
     }
 }

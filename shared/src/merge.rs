@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::identifier::RunId;
 use crate::mapping::{FieldPlan, Mapped, Theirs};
 use crate::record::{Action, Change, FieldChange, Pending, Record, Side, Source};
-use crate::settings::ConflictPolicy;
+use crate::settings::{ConflictPolicy, NullMeans};
 use crate::value::{Fields, Value};
 
 /// When and by which run the merge is done.
@@ -43,7 +43,17 @@ enum Decision {
     PushOurs { overruled: Option<Value> },
 }
 
-fn decide(mapped: &Mapped, base: Option<&Value>, theirs: Option<&Value>, ours: Option<&Pending>, modified: Option<Timestamp>) -> Decision {
+fn decide(
+    mapped: &Mapped,
+    base: Option<&Value>,
+    theirs: Option<&Value>,
+    ours: Option<&Pending>,
+    modified: Option<Timestamp>,
+) -> Decision {
+    if mapped.null == NullMeans::Keep && ours.is_some_and(|ours| ours.value.is_null()) {
+        // The edit says "no value", and to Zoho that means "keep what you have".
+        return Decision::Agree;
+    }
     match (theirs, ours) {
         (None, None) => Decision::Leave,
         (None, Some(_)) => Decision::PushOurs { overruled: None },
@@ -60,8 +70,12 @@ fn decide(mapped: &Mapped, base: Option<&Value>, theirs: Option<&Value>, ours: O
             };
             match platform_wins {
                 true if unchanged || empty_and_new => Decision::PushOurs { overruled: None },
-                true => Decision::PushOurs { overruled: Some(theirs.clone()) },
-                false => Decision::TakeTheirs { overruled: Some(ours.value.clone()) },
+                true => Decision::PushOurs {
+                    overruled: Some(theirs.clone()),
+                },
+                false => Decision::TakeTheirs {
+                    overruled: Some(ours.value.clone()),
+                },
             }
         }
     }
@@ -69,7 +83,12 @@ fn decide(mapped: &Mapped, base: Option<&Value>, theirs: Option<&Value>, ours: O
 
 /// Merges what Zoho says (none: Zoho does not have the record) into a record.
 #[must_use]
-pub fn merge(before: &Record, theirs: Option<&Theirs>, plan: &FieldPlan, moment: &Moment) -> Merged {
+pub fn merge(
+    before: &Record,
+    theirs: Option<&Theirs>,
+    plan: &FieldPlan,
+    moment: &Moment,
+) -> Merged {
     let mut record = before.clone();
     let mut push = Fields::new();
     let mut changes = Vec::new();
@@ -78,8 +97,14 @@ pub fn merge(before: &Record, theirs: Option<&Theirs>, plan: &FieldPlan, moment:
         let their_value = theirs.and_then(|theirs| theirs.values.get(name));
         let modified = theirs.and_then(|theirs| theirs.modified_time);
         let ours = before.pending.get(name);
-        match (decide(mapped, before.base.get(name), their_value, ours, modified), their_value) {
-            (Decision::Leave, _) | (Decision::TakeTheirs { .. } | Decision::Agree, None) => {}
+        match (
+            decide(mapped, before.base.get(name), their_value, ours, modified),
+            their_value,
+        ) {
+            (Decision::Leave, _) | (Decision::TakeTheirs { .. }, None) => {}
+            (Decision::Agree, None) => {
+                record.pending.remove(name);
+            }
             (Decision::TakeTheirs { overruled }, Some(value)) => {
                 record.base.insert(name.clone(), value.clone());
                 record.pending.remove(name);
@@ -92,7 +117,9 @@ pub fn merge(before: &Record, theirs: Option<&Theirs>, plan: &FieldPlan, moment:
                             after: value.clone(),
                             overruled: overruled.clone(),
                         });
-                        record.sources.insert(name.clone(), source(Side::Zoho, moment, overruled));
+                        record
+                            .sources
+                            .insert(name.clone(), source(Side::Zoho, moment, overruled));
                     }
                     record.fields.insert(name.clone(), value.clone());
                 }
@@ -113,7 +140,9 @@ pub fn merge(before: &Record, theirs: Option<&Theirs>, plan: &FieldPlan, moment:
                         after: ours.value.clone(),
                         overruled: Some(loser.clone()),
                     });
-                    record.sources.insert(name.clone(), source(Side::Platform, moment, Some(loser)));
+                    record
+                        .sources
+                        .insert(name.clone(), source(Side::Platform, moment, Some(loser)));
                 }
                 if let (true, Some(ours)) = (mapped.pushes, ours) {
                     push.insert(name.clone(), ours.value.clone());
@@ -127,21 +156,93 @@ pub fn merge(before: &Record, theirs: Option<&Theirs>, plan: &FieldPlan, moment:
     if record.pending.is_empty() {
         record.parked = None;
     }
-    let seen_only = Record { zoho_modified_time: before.zoho_modified_time, ..record.clone() };
+    let seen_only = Record {
+        zoho_modified_time: before.zoho_modified_time,
+        ..record.clone()
+    };
     let changed = seen_only != *before;
     if changed {
         record.updated_at = moment.now;
-        record.change = (!changes.is_empty()).then(|| Change { action: Action::Pulled, run: moment.run.clone(), fields: changes });
+        record.change = (!changes.is_empty()).then(|| Change {
+            action: Action::Pulled,
+            run: moment.run.clone(),
+            fields: changes,
+        });
     } else {
         record = before.clone();
     }
-    Merged { record, changed, push }
+    Merged {
+        record,
+        changed,
+        push,
+    }
+}
+
+/// The record after Zoho took the values `written`, and says `theirs` now (none: it was not read back). What was written is the new base
+/// (W8); an edit that came in meanwhile stays pending; what Zoho made of the values on its own comes in as its change.
+#[must_use]
+pub fn settle(
+    before: &Record,
+    written: &Fields,
+    theirs: Option<&Theirs>,
+    plan: &FieldPlan,
+    moment: &Moment,
+    action: Action,
+) -> Record {
+    let mut record = before.clone();
+    let mut changes = Vec::new();
+    for (name, value) in written {
+        let base = record
+            .base
+            .insert(name.clone(), value.clone())
+            .unwrap_or(Value::Null);
+        if !base.same(value) {
+            changes.push(FieldChange {
+                field: name.clone(),
+                before: base,
+                after: value.clone(),
+                overruled: None,
+            });
+        }
+        if record
+            .pending
+            .get(name)
+            .is_some_and(|pending| pending.value.same(value))
+        {
+            record.pending.remove(name);
+        }
+    }
+    record.parked = None;
+    record.create_intent = None;
+    let merged = merge(&record, theirs, plan, moment);
+    let mut record = merged.record;
+    if merged.changed {
+        changes.extend(
+            record
+                .change
+                .take()
+                .into_iter()
+                .flat_map(|change| change.fields),
+        );
+    }
+    record.updated_at = moment.now;
+    record.change = Some(Change {
+        action,
+        run: moment.run.clone(),
+        fields: changes,
+    });
+    record
 }
 
 /// Where a value came from, as the record keeps it.
 #[must_use]
 pub fn source(side: Side, moment: &Moment, overruled: Option<Value>) -> Source {
-    Source { side, run: moment.run.clone(), at: moment.now, overruled }
+    Source {
+        side,
+        run: moment.run.clone(),
+        at: moment.now,
+        overruled,
+    }
 }
 
 #[cfg(test)]
@@ -154,9 +255,11 @@ mod tests {
     use serde_json::json;
 
     fn plan(policy: &str) -> FieldPlan {
-        let settings: Settings = serde_json::from_value(json!({"conflicts": policy, "core_writeback": true, "objects": {"account": {
-            "mappings": [{"zoho": "Account_Name", "platform": "name", "editable": true}]
-        }}}))
+        let settings: Settings = serde_json::from_value(
+            json!({"conflicts": policy, "core_writeback": true, "objects": {"account": {
+                "mappings": [{"zoho": "Account_Name", "platform": "name", "editable": true}]
+            }}}),
+        )
         .unwrap();
         FieldPlan::compile(&settings, Object::Account)
     }
@@ -174,16 +277,30 @@ mod tests {
     }
 
     fn moment() -> Moment {
-        Moment { now: at(1_000), run: None }
+        Moment {
+            now: at(1_000),
+            run: None,
+        }
     }
 
     fn record(base: &str, ours: Option<(&str, i64)>) -> Record {
-        let mut record = Record::new("acme".parse().unwrap(), Object::Account, "A-1".parse().unwrap(), at(0));
+        let mut record = Record::new(
+            "acme".parse().unwrap(),
+            Object::Account,
+            "A-1".parse().unwrap(),
+            at(0),
+        );
         record.fields.insert(name(), text(base));
         record.base.insert(name(), text(base));
         if let Some((value, second)) = ours {
             record.fields.insert(name(), text(value));
-            record.pending.insert(name(), Pending { value: text(value), at: at(second) });
+            record.pending.insert(
+                name(),
+                Pending {
+                    value: text(value),
+                    at: at(second),
+                },
+            );
         }
         record
     }
@@ -199,38 +316,81 @@ mod tests {
     }
 
     /// Base, ours, theirs and policy in; the value shown, whether an edit goes to Zoho, and the loser out.
-    fn outcome(policy: &str, ours: Option<(&str, i64)>, their_value: &str) -> (String, bool, Option<String>) {
-        let merged = merge(&record("base", ours), Some(&theirs(their_value, 500)), &plan(policy), &moment());
+    fn outcome(
+        policy: &str,
+        ours: Option<(&str, i64)>,
+        their_value: &str,
+    ) -> (String, bool, Option<String>) {
+        let merged = merge(
+            &record("base", ours),
+            Some(&theirs(their_value, 500)),
+            &plan(policy),
+            &moment(),
+        );
         let shown = merged.record.fields[&name()].as_text().unwrap().to_owned();
-        let loser = merged.record.sources.get(&name()).and_then(|source| source.overruled.as_ref()?.as_text().map(str::to_owned));
+        let loser = merged
+            .record
+            .sources
+            .get(&name())
+            .and_then(|source| source.overruled.as_ref()?.as_text().map(str::to_owned));
         (shown, merged.push.contains_key(&name()), loser)
     }
 
     #[test]
     fn one_side_changed() {
-        assert_eq!(outcome("zoho_wins", None, "theirs"), ("theirs".into(), false, None));
-        assert_eq!(outcome("zoho_wins", Some(("ours", 10)), "base"), ("ours".into(), true, None));
+        assert_eq!(
+            outcome("zoho_wins", None, "theirs"),
+            ("theirs".into(), false, None)
+        );
+        assert_eq!(
+            outcome("zoho_wins", Some(("ours", 10)), "base"),
+            ("ours".into(), true, None)
+        );
     }
 
     #[test]
     fn both_changed_to_the_same() {
-        assert_eq!(outcome("zoho_wins", Some(("same", 10)), "same"), ("same".into(), false, None));
+        assert_eq!(
+            outcome("zoho_wins", Some(("same", 10)), "same"),
+            ("same".into(), false, None)
+        );
     }
 
     #[test]
     fn both_changed_differently() {
         let loser = |text: &str| Some(text.to_owned());
-        assert_eq!(outcome("zoho_wins", Some(("ours", 10)), "theirs"), ("theirs".into(), false, loser("ours")));
-        assert_eq!(outcome("platform_wins", Some(("ours", 10)), "theirs"), ("ours".into(), true, loser("theirs")));
-        assert_eq!(outcome("latest_wins", Some(("ours", 10)), "theirs"), ("theirs".into(), false, loser("ours")));
-        assert_eq!(outcome("latest_wins", Some(("ours", 500)), "theirs"), ("theirs".into(), false, loser("ours")), "a tie is Zoho's");
-        assert_eq!(outcome("latest_wins", Some(("ours", 501)), "theirs"), ("ours".into(), true, loser("theirs")));
+        assert_eq!(
+            outcome("zoho_wins", Some(("ours", 10)), "theirs"),
+            ("theirs".into(), false, loser("ours"))
+        );
+        assert_eq!(
+            outcome("platform_wins", Some(("ours", 10)), "theirs"),
+            ("ours".into(), true, loser("theirs"))
+        );
+        assert_eq!(
+            outcome("latest_wins", Some(("ours", 10)), "theirs"),
+            ("theirs".into(), false, loser("ours"))
+        );
+        assert_eq!(
+            outcome("latest_wins", Some(("ours", 500)), "theirs"),
+            ("theirs".into(), false, loser("ours")),
+            "a tie is Zoho's"
+        );
+        assert_eq!(
+            outcome("latest_wins", Some(("ours", 501)), "theirs"),
+            ("ours".into(), true, loser("theirs"))
+        );
     }
 
     #[test]
     fn nothing_new_changes_nothing() {
         let before = record("base", None);
-        let merged = merge(&before, Some(&theirs("base", 900)), &plan("zoho_wins"), &moment());
+        let merged = merge(
+            &before,
+            Some(&theirs("base", 900)),
+            &plan("zoho_wins"),
+            &moment(),
+        );
         assert!(!merged.changed);
         assert_eq!(merged.record, before);
     }
@@ -238,7 +398,10 @@ mod tests {
     #[test]
     fn a_field_that_zoho_did_not_send_is_left_alone() {
         let before = record("base", None);
-        let silent = Theirs { values: Fields::new(), ..theirs("", 900) };
+        let silent = Theirs {
+            values: Fields::new(),
+            ..theirs("", 900)
+        };
         assert!(!merge(&before, Some(&silent), &plan("zoho_wins"), &moment()).changed);
     }
 

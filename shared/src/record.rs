@@ -26,6 +26,8 @@ pub struct Record {
     pub base: Fields,
     /// The edits that Zoho does not have yet.
     pub pending: BTreeMap<FieldName, Pending>,
+    /// When each field was last edited: an edit that arrives late or twice does not come over a later one.
+    pub edited: BTreeMap<FieldName, Timestamp>,
     /// Where each value came from (L2).
     pub sources: BTreeMap<FieldName, Source>,
     /// Why its edits wait for something to change (W7).
@@ -185,6 +187,7 @@ impl Record {
             fields: Fields::new(),
             base: Fields::new(),
             pending: BTreeMap::new(),
+            edited: BTreeMap::new(),
             sources: BTreeMap::new(),
             parked: None,
             create_intent: None,

@@ -1,13 +1,27 @@
-//! Accepting the platform's edits.
+//! Accepting the platform's edits: stored on the record first, pushed afterwards.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::identifier::{ConnectionId, FieldName, PlatformId};
+use crate::connection::Status;
+use crate::edit::{self, Problem};
+use crate::identifier::{ConnectionId, PlatformId};
+use crate::journal::Entry;
+use crate::mapping::{FieldPlan, fold};
+use crate::merge::Moment;
 use crate::message::Edit;
 use crate::object::Object;
-use crate::port::Ports;
+use crate::port::{self, Ports, SettingsVersion};
+use crate::record::Record;
+use crate::value::Value;
 
-use super::Error;
+use super::job::retention;
+use super::{Error, poll};
+
+/// How often a record that somebody else wrote meanwhile is read again.
+const ATTEMPTS: usize = 5;
 
 /// What became of one edit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,19 +33,11 @@ pub struct EditAnswer {
     /// The record's version after the edit, where it was accepted.
     pub version: Option<u64>,
     /// Why it was refused.
-    pub problems: Vec<EditProblem>,
+    pub problems: Vec<Problem>,
 }
 
-/// Why an edit was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EditProblem {
-    /// The field; none where it is about the record as a whole.
-    pub field: Option<FieldName>,
-    /// What is wrong and what helps.
-    pub problem: String,
-}
-
-/// Accepts or refuses each edit by itself: an accepted one is stored on its record as a pending value, and writeback is told to look.
+/// Accepts or refuses each edit by itself, as made now: an accepted one is stored on its record as a pending value, and writeback is told to
+/// look.
 ///
 /// # Errors
 /// When the connection does not exist or a port fails.
@@ -41,8 +47,196 @@ pub async fn accept(
     object: Object,
     edits: Vec<Edit>,
 ) -> Result<Vec<EditAnswer>, Error> {
-    let _ = (ports, object, edits);
-    Err(Error::NotFound {
-        what: format!("connection {connection}"),
-    })
+    let now = ports.clock.now();
+    let answers = store(ports, connection, object, edits, now).await?;
+    let accepted: Vec<(Object, PlatformId)> = answers
+        .iter()
+        .filter(|answer| answer.accepted)
+        .map(|answer| (object, answer.id.clone()))
+        .collect();
+    ports
+        .queue
+        .send_writeback(&poll::push_messages(connection, &accepted))
+        .await?;
+    Ok(answers)
+}
+
+/// Like [`accept`], for edits made at an instant, and without telling writeback.
+///
+/// # Errors
+/// When the connection does not exist or a port fails.
+pub async fn store(
+    ports: &Ports,
+    connection: &ConnectionId,
+    object: Object,
+    edits: Vec<Edit>,
+    at: Timestamp,
+) -> Result<Vec<EditAnswer>, Error> {
+    let known = ports.store.connection(connection).await?;
+    if known
+        .as_ref()
+        .is_none_or(|known| known.status == Status::Disconnected)
+    {
+        return Err(Error::NotFound {
+            what: format!("connection {connection}"),
+        });
+    }
+    let settings = ports.store.settings(connection).await?;
+    let plan = FieldPlan::compile(&settings.settings, object);
+    let desk = Desk {
+        ports,
+        connection,
+        object,
+        settings: &settings,
+        plan: &plan,
+        at,
+    };
+    let mut answers = Vec::with_capacity(edits.len());
+    for edit in edits {
+        answers.push(desk.take(edit).await?);
+    }
+    Ok(answers)
+}
+
+/// Where edits of one object are taken.
+struct Desk<'a> {
+    ports: &'a Ports,
+    connection: &'a ConnectionId,
+    object: Object,
+    settings: &'a SettingsVersion,
+    plan: &'a FieldPlan,
+    at: Timestamp,
+}
+
+impl Desk<'_> {
+    async fn take(&self, mut edit: Edit) -> Result<EditAnswer, Error> {
+        if self.object == Object::Contact
+            && let Ok(folded) = fold(edit.id.as_str()).parse()
+        {
+            edit.id = folded;
+        }
+        let refused = |problems| EditAnswer {
+            id: edit.id.clone(),
+            accepted: false,
+            version: None,
+            problems,
+        };
+        for _ in 0..ATTEMPTS {
+            let moment = Moment {
+                now: self.ports.clock.now(),
+                run: None,
+            };
+            let stored = self
+                .ports
+                .store
+                .records(self.connection, self.object, std::slice::from_ref(&edit.id))
+                .await?
+                .pop();
+            let before = stored.unwrap_or_else(|| {
+                Record::new(
+                    self.connection.clone(),
+                    self.object,
+                    edit.id.clone(),
+                    moment.now,
+                )
+            });
+            if before.version == 0 && self.object == Object::Task && edit.id.zoho_id().is_some() {
+                let problem =
+                    "ids that begin with zoho- are given to tasks that come from Zoho: use another"
+                        .to_owned();
+                return Ok(refused(vec![Problem {
+                    field: None,
+                    problem,
+                }]));
+            }
+            let mut after = match edit::accept(
+                &before,
+                &edit,
+                self.at,
+                self.plan,
+                &self.settings.settings,
+                &moment,
+            ) {
+                Ok(after) => after,
+                Err(problems) => return Ok(refused(problems)),
+            };
+            let problems = self.resolve(&mut after).await?;
+            if !problems.is_empty() {
+                return Ok(refused(problems));
+            }
+            if after == before && before.version > 0 {
+                return Ok(EditAnswer {
+                    id: edit.id,
+                    accepted: true,
+                    version: Some(before.version),
+                    problems: Vec::new(),
+                });
+            }
+            match self.ports.store.save_record(after).await {
+                Ok(saved) => {
+                    let entry = Entry::of_change(&saved, retention(self.settings));
+                    self.ports.store.write(entry.as_slice()).await?;
+                    return Ok(EditAnswer {
+                        id: saved.id,
+                        accepted: true,
+                        version: Some(saved.version),
+                        problems: Vec::new(),
+                    });
+                }
+                Err(port::Error::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(port::Error::conflict(format!("{} {}", self.object, edit.id)).into())
+    }
+
+    /// Completes the references of an edited record with the Zoho ids of what they name; a name that nothing has is a problem.
+    async fn resolve(&self, record: &mut Record) -> Result<Vec<Problem>, Error> {
+        let open: BTreeSet<(Object, PlatformId)> = record
+            .pending
+            .values()
+            .filter_map(|pending| pending.value.as_reference())
+            .filter(|reference| reference.zoho_id.is_none())
+            .filter_map(|reference| Some((reference.object, reference.platform_id.clone()?)))
+            .collect();
+        let mut found: BTreeMap<(Object, PlatformId), Record> = BTreeMap::new();
+        for (object, id) in &open {
+            if let Some(named) = self
+                .ports
+                .store
+                .records(self.connection, *object, std::slice::from_ref(id))
+                .await?
+                .pop()
+            {
+                found.insert((*object, id.clone()), named);
+            }
+        }
+        let mut problems = Vec::new();
+        let values = record
+            .pending
+            .iter_mut()
+            .map(|(name, pending)| (name, &mut pending.value))
+            .chain(record.fields.iter_mut());
+        for (name, value) in values {
+            let Value::Reference(reference) = value else {
+                continue;
+            };
+            let (None, Some(id)) = (reference.zoho_id, &reference.platform_id) else {
+                continue;
+            };
+            match found.get(&(reference.object, id.clone())) {
+                Some(named) => reference.zoho_id = named.zoho_id,
+                None if open.contains(&(reference.object, id.clone())) => {
+                    let problem = format!("there is no {} {id}: create it first", reference.object);
+                    problems.push(Problem {
+                        field: Some(name.clone()),
+                        problem,
+                    });
+                }
+                None => {}
+            }
+        }
+        problems.dedup();
+        Ok(problems)
+    }
 }

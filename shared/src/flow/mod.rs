@@ -1,11 +1,21 @@
 //! The flows: load through ports, plan with the pure rules, apply through ports, report.
 
+pub mod apply;
 pub mod connect;
+pub mod creation;
 pub mod edits;
 pub mod error;
+pub mod full;
+pub mod job;
 pub mod note;
+pub mod poll;
+pub mod references;
+pub mod removal;
+pub mod routine;
 pub mod runs;
 pub mod session;
+pub mod work;
+pub mod writeback;
 
 pub use error::Error;
 pub use session::Session;

@@ -1,18 +1,248 @@
-//! Starting runs and moving them from stage to stage.
+//! Starting runs and moving them from stage to stage. A stage begins when every slice of the one before has reported, whatever is delivered
+//! twice: the run's stage moves by a conditional write, and everything after it may be repeated without harm.
 
-use crate::identifier::ConnectionId;
-use crate::port::Ports;
-use crate::run::{Run, RunKind};
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use crate::cursor::{Cursor, LAG};
+use crate::identifier::{ConnectionId, RunId, ZohoId};
+use crate::journal::{Entry, Outcome};
+use crate::message::{Version, Work};
+use crate::object::Object;
+use crate::port::{self, Ports};
+use crate::run::{Run, RunKind, RunStatus, Slice};
 
 use super::Error;
+use super::job::{retention, runnable};
+
+/// After this time a full sync that did not end counts as cut short.
+const FULL_ENDS_WITHIN: SignedDuration = SignedDuration::from_hours(20);
+
+/// How many of the latest runs are looked through for the last full sync: a day's routine syncs and some.
+const LATEST_RUNS: usize = 200;
 
 /// Starts a run of an enabled connection now: stores it, plans its first stage and sends its messages.
 ///
 /// # Errors
-/// When the connection does not exist or may not run, or a port fails.
+/// When the connection does not exist or may not run, when a full sync is under way already, or a port fails.
 pub async fn start(ports: &Ports, connection: &ConnectionId, kind: RunKind) -> Result<Run, Error> {
-    let _ = (ports, kind);
-    Err(Error::NotFound {
-        what: format!("connection {connection}"),
-    })
+    runnable(ports, connection).await?;
+    let now = ports.clock.now();
+    if kind == RunKind::Full {
+        let latest = ports.store.runs(connection, None, LATEST_RUNS).await?.items;
+        for run in latest
+            .into_iter()
+            .filter(|run| run.kind == RunKind::Full && run.status == RunStatus::Running)
+        {
+            if now.duration_since(run.started_at) < FULL_ENDS_WITHIN {
+                return Err(Error::Invalid(format!(
+                    "full sync {} is under way: wait for its end",
+                    run.id
+                )));
+            }
+            end(
+                ports,
+                run,
+                RunStatus::Incomplete,
+                Some("it did not end within 20 hours".to_owned()),
+            )
+            .await?;
+        }
+    }
+    let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    let run = Run::begin(
+        connection.clone(),
+        RunId::new(milliseconds, ports.entropy.number()),
+        kind,
+        now,
+    );
+    let run = ports.store.save_run(run).await?;
+    advance(ports, run.clone(), Resend::No).await?;
+    Ok(run)
+}
+
+/// Whether the messages of slices that were planned before are sent once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resend {
+    /// No: their messages are on their way.
+    No,
+    /// Yes: whoever planned them may have been cut off before sending.
+    Yes,
+}
+
+/// Moves a run on as far as it can go now.
+///
+/// # Errors
+/// When a port fails; moving it on once more is harmless.
+pub async fn advance(ports: &Ports, mut run: Run, resend: Resend) -> Result<(), Error> {
+    while run.status == RunStatus::Running {
+        let slices = ports.store.slices(&run.connection, &run.id).await?;
+        let (current, earlier): (Vec<&Slice>, Vec<&Slice>) = slices
+            .iter()
+            .partition(|slice| slice.key.stage == run.stage);
+        if current.is_empty() {
+            let marks = marks(ports, &run.connection).await?;
+            let planned = run.slices(&marks);
+            ports.store.plan_slices(&planned).await?;
+            return send(ports, planned.iter()).await;
+        }
+        if !current.iter().all(|slice| slice.done) {
+            return match resend {
+                Resend::Yes => send(ports, current.into_iter().filter(|slice| !slice.done)).await,
+                Resend::No => Ok(()),
+            };
+        }
+        for object in run.stage.objects().iter().filter(|_| run.stage.compares()) {
+            settle_cursor(ports, &run, *object, &current).await?;
+        }
+        let moved = match run.stage.next() {
+            Some(next) => {
+                ports
+                    .store
+                    .save_run(Run {
+                        stage: next,
+                        ..run.clone()
+                    })
+                    .await
+            }
+            None => {
+                let failure = current
+                    .iter()
+                    .chain(&earlier)
+                    .find_map(|slice| slice.failure.clone());
+                let status = if failure.is_some() {
+                    RunStatus::Incomplete
+                } else {
+                    RunStatus::Complete
+                };
+                return end(ports, run, status, failure).await;
+            }
+        };
+        run = match moved {
+            Ok(run) => run,
+            // Somebody else moved it on, and goes on from there.
+            Err(port::Error::Conflict { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+    }
+    Ok(())
+}
+
+/// Ends a run.
+///
+/// # Errors
+/// When a port fails; that somebody else ended it is no error.
+pub async fn end(
+    ports: &Ports,
+    run: Run,
+    status: RunStatus,
+    reason: Option<String>,
+) -> Result<(), Error> {
+    let now = ports.clock.now();
+    let ended = Run {
+        status,
+        reason: reason.clone(),
+        ended_at: Some(now),
+        ..run
+    };
+    let run = match ports.store.save_run(ended).await {
+        Ok(run) => run,
+        Err(port::Error::Conflict { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if run.kind == RunKind::Routine && status == RunStatus::Complete {
+        return Ok(());
+    }
+    let (outcome, action) = match status {
+        RunStatus::Complete => (Outcome::Done, "full sync complete"),
+        _ => (Outcome::Warned, "sync incomplete"),
+    };
+    let settings = ports.store.settings(&run.connection).await?;
+    let reason = reason.unwrap_or_else(|| "every slice of every object was read".to_owned());
+    let mut entry = Entry::note(
+        run.connection.clone(),
+        now,
+        outcome,
+        action,
+        run.id.as_str(),
+        reason,
+        retention(&settings),
+    );
+    entry.run = Some(run.id);
+    Ok(ports.store.write(&[entry]).await?)
+}
+
+/// The message that a slice is worked on by.
+#[must_use]
+pub fn message(slice: &Slice) -> Work {
+    Work::Slice {
+        version: Version,
+        connection: slice.connection.clone(),
+        run: slice.run.clone(),
+        slice: slice.key,
+    }
+}
+
+async fn send(ports: &Ports, slices: impl Iterator<Item = &Slice>) -> Result<(), Error> {
+    let messages: Vec<Work> = slices.map(message).collect();
+    Ok(ports.queue.send_work(&messages).await?)
+}
+
+/// The quantiles that the last complete full sync left, per object.
+async fn marks(
+    ports: &Ports,
+    connection: &ConnectionId,
+) -> Result<BTreeMap<Object, Vec<ZohoId>>, Error> {
+    let latest = ports.store.runs(connection, None, LATEST_RUNS).await?.items;
+    let Some(last) = latest
+        .into_iter()
+        .find(|run| run.kind == RunKind::Full && run.status == RunStatus::Complete)
+    else {
+        return Ok(BTreeMap::new());
+    };
+    let mut marks: BTreeMap<Object, Vec<ZohoId>> = BTreeMap::new();
+    for slice in ports.store.slices(connection, &last.id).await? {
+        marks
+            .entry(slice.key.object)
+            .or_default()
+            .extend(slice.marks);
+    }
+    marks.values_mut().for_each(|marks| marks.sort());
+    Ok(marks)
+}
+
+/// Lets the routine sync go on from where a full sync began to read the object, if that is further than it has come.
+async fn settle_cursor(
+    ports: &Ports,
+    run: &Run,
+    object: Object,
+    current: &[&Slice],
+) -> Result<(), Error> {
+    let slices = current.iter().filter(|slice| slice.key.object == object);
+    let read: Option<Vec<_>> = slices
+        .map(|slice| Some((slice.server_time?, slice.plan?)).filter(|_| slice.failure.is_none()))
+        .collect();
+    let Some((began, plan)) =
+        read.and_then(|read| read.into_iter().min_by_key(|(began, _)| *began))
+    else {
+        return Ok(());
+    };
+    let target = Cursor {
+        until: began.saturating_sub(LAG).unwrap_or(began),
+        plan,
+    };
+    let stored = ports.store.cursor(&run.connection, object).await?;
+    if stored.is_some_and(|cursor| cursor.plan == plan && cursor.until >= target.until) {
+        return Ok(());
+    }
+    match ports
+        .store
+        .move_cursor(&run.connection, object, stored, target)
+        .await
+    {
+        // A routine sync moved it meanwhile: it knows better.
+        Ok(()) | Err(port::Error::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -1,0 +1,245 @@
+//! Creating records in Zoho: looking before leaping, and finding what a lost reply left behind (P6, W6).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::identifier::{Digest, PlatformId, ZohoId};
+use crate::mapping::FieldPlan;
+use crate::object::Object;
+use crate::record::{Link, Record, Standing};
+use crate::row::Row;
+use crate::run::Counters;
+use crate::select::{IN_VALUES, PAGE_ROWS, Select, Which};
+use crate::value::Value;
+
+use super::Error;
+use super::apply::{Mode, apply};
+use super::job::Job;
+use super::routine::announce;
+
+/// How far our clock and Zoho's may lie apart when a lost creation is looked for.
+const SKEW: SignedDuration = SignedDuration::from_mins(10);
+
+/// How many records with waiting edits are looked through for unanswered creations.
+const WAITING: usize = 1_000;
+
+/// Finds records in Zoho that are these, and ties them together. Accounts and contacts are found by their external id, tasks by the mark that
+/// the settings name, or by what was sent if a creation was tried before.
+///
+/// # Errors
+/// When Zoho or a port fails.
+pub async fn look(job: &Job<'_>, plan: &FieldPlan, records: &[Record]) -> Result<(), Error> {
+    let rows = match plan.object {
+        Object::Account => {
+            by_text(
+                job,
+                plan,
+                job.settings.settings.account_external_id.as_str(),
+                records,
+            )
+            .await?
+        }
+        Object::Contact => {
+            by_text(
+                job,
+                plan,
+                job.settings.settings.contact_external_id.as_str(),
+                records,
+            )
+            .await?
+        }
+        Object::Task => {
+            let tried: Vec<Record> = records
+                .iter()
+                .filter(|record| record.create_intent.is_some())
+                .cloned()
+                .collect();
+            match &job.settings.settings.task_mark {
+                Some(mark) => by_text(job, plan, mark.as_str(), &tried).await?,
+                None => since_intent(job, plan, &tried).await?,
+            }
+        }
+        Object::Deal | Object::User => Vec::new(),
+    };
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let applied = apply(job, plan, &rows, None, Mode::Routine).await?;
+    announce(job, plan.object, applied.announce, &mut Counters::default()).await
+}
+
+async fn by_text(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    field: &str,
+    records: &[Record],
+) -> Result<Vec<Row>, Error> {
+    let mut rows = Vec::new();
+    for records in records.chunks(IN_VALUES) {
+        let values = records.iter().map(|record| record.id.to_string()).collect();
+        let which = Which::TextIn {
+            field: field.to_owned(),
+            values,
+        };
+        let select = Select {
+            object: plan.object,
+            columns: columns(job, plan),
+            which,
+            limit: PAGE_ROWS,
+        };
+        rows.extend(job.session.select(&select).await?.value.rows);
+    }
+    Ok(rows)
+}
+
+async fn since_intent(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    tried: &[Record],
+) -> Result<Vec<Row>, Error> {
+    let Some(since) = tried.iter().filter_map(|record| record.create_intent).min() else {
+        return Ok(Vec::new());
+    };
+    let since = earliest(since);
+    let mut rows: Vec<Row> = Vec::new();
+    let mut after = ZohoId::MIN;
+    loop {
+        let which = Which::CreatedSince { since, after };
+        let select = Select {
+            object: plan.object,
+            columns: columns(job, plan),
+            which,
+            limit: PAGE_ROWS,
+        };
+        let page = job.session.select(&select).await?.value;
+        let last = page.rows.last().map(|row| row.id);
+        rows.extend(
+            page.rows
+                .into_iter()
+                .filter(|row| tried.iter().any(|record| is_of_intent(job, record, row))),
+        );
+        match last {
+            Some(last) if page.more => after = last,
+            _ => return Ok(rows),
+        }
+    }
+}
+
+/// The columns by which a creation is recognised, beside those of the plan.
+fn columns(job: &Job<'_>, plan: &FieldPlan) -> Vec<String> {
+    let mut columns = plan.columns();
+    if plan.object == Object::Task {
+        columns.push("Created_Time".to_owned());
+        columns.extend(
+            job.settings
+                .settings
+                .task_mark
+                .as_ref()
+                .map(ToString::to_string),
+        );
+    }
+    columns
+}
+
+fn earliest(intent: Timestamp) -> Timestamp {
+    intent.saturating_sub(SKEW).unwrap_or(Timestamp::MIN)
+}
+
+/// Whether a task in Zoho is what an unanswered creation left. With a mark that is certain; without one, two tasks of the same subject and
+/// links, created in the same minutes, are as good as each other.
+fn is_of_intent(job: &Job<'_>, record: &Record, row: &Row) -> bool {
+    let Some(intent) = record.create_intent else {
+        return false;
+    };
+    if let Some(mark) = &job.settings.settings.task_mark {
+        return row.json(mark.as_str()).as_str() == Some(record.id.as_str());
+    }
+    let text = |name: &str| {
+        record
+            .fields
+            .iter()
+            .find(|(field, _)| field.as_str() == name)
+            .and_then(|(_, value)| value.as_text())
+    };
+    let reference = |name: &str| {
+        let value: Option<&Value> = record
+            .fields
+            .iter()
+            .find(|(field, _)| field.as_str() == name)
+            .map(|(_, value)| value);
+        value
+            .and_then(Value::as_reference)
+            .and_then(|reference| reference.zoho_id)
+    };
+    let created = row
+        .json("Created_Time")
+        .as_str()
+        .and_then(|time| time.parse::<Timestamp>().ok());
+    row.json("Subject").as_str().map(str::trim) == text("subject").map(str::trim)
+        && row.lookup("Who_Id") == reference("contact")
+        && row.lookup("What_Id") == reference("deal").or(reference("account"))
+        && created.is_none_or(|created| created >= earliest(intent))
+}
+
+/// Ties unlinked task rows to the platform's own tasks whose creation got no answer, before anybody takes them for new ones.
+///
+/// # Errors
+/// When a port fails.
+pub(super) async fn adopt_unanswered(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    rows: &[Row],
+    mut links: BTreeMap<ZohoId, Link>,
+) -> Result<BTreeMap<ZohoId, Link>, Error> {
+    if plan.object != Object::Task || rows.iter().all(|row| links.contains_key(&row.id)) {
+        return Ok(links);
+    }
+    let pending = job
+        .ports
+        .store
+        .pending(job.id(), job.ports.clock.now(), WAITING)
+        .await?;
+    let ids: Vec<PlatformId> = pending
+        .into_iter()
+        .filter(|(object, _)| *object == Object::Task)
+        .map(|(_, id)| id)
+        .collect();
+    let records = job
+        .ports
+        .store
+        .records(job.id(), Object::Task, &ids)
+        .await?;
+    let unanswered: Vec<&Record> = records
+        .iter()
+        .filter(|record| record.create_intent.is_some() && record.zoho_id.is_none())
+        .collect();
+    let mut taken: BTreeSet<&PlatformId> = BTreeSet::new();
+    let mut adopted = Vec::new();
+    for row in rows.iter().filter(|row| !links.contains_key(&row.id)) {
+        let found = unanswered
+            .iter()
+            .find(|record| !taken.contains(&record.id) && is_of_intent(job, record, row));
+        if let Some(record) = found {
+            taken.insert(&record.id);
+            adopted.push(link(job, plan.object, row.id, &record.id));
+        }
+    }
+    job.ports.store.save_links(&adopted).await?;
+    links.extend(adopted.into_iter().map(|link| (link.zoho_id, link)));
+    Ok(links)
+}
+
+/// The link of a record that Zoho just got; its hash fits no row yet, so that the next look at the row completes it.
+#[must_use]
+pub(super) fn link(job: &Job<'_>, object: Object, zoho_id: ZohoId, id: &PlatformId) -> Link {
+    Link {
+        connection: job.id().clone(),
+        object,
+        zoho_id,
+        standing: Standing::Linked(id.clone()),
+        hash: Digest::of(b"created"),
+        in_scope: true,
+        announce: false,
+    }
+}

@@ -1,0 +1,161 @@
+//! The full sync's comparing slices: a merge join of two streams sorted by id, Zoho's rows and the ledger's links.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::identifier::ZohoId;
+use crate::mapping::FieldPlan;
+use crate::object::Object;
+use crate::port::Progress;
+use crate::record::{Candidate, Link, RemovalReason, Standing};
+use crate::row::Row;
+use crate::run::{Counter, MARK_EVERY, Slice};
+use crate::select::{PAGE_ROWS, Select, Which};
+
+use super::Error;
+use super::apply::{Mode, apply, candidate};
+use super::job::Job;
+use super::routine::Ended;
+
+/// Works through a slice from where it stands, page by page.
+///
+/// # Errors
+/// When Zoho or a port fails; what was stored until then stays, and the slice goes on from there.
+pub async fn compare(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
+    let plan = job.plan(slice.key.object);
+    match slice.plan {
+        Some(digest) if digest != plan.digest => {
+            return Err(Error::Invalid("the settings were changed while the full sync was reading: the next one reads with the new ones".to_owned()));
+        }
+        _ => slice.plan = Some(plan.digest),
+    }
+    if slice.key.object == Object::User {
+        return users(job, slice, &plan).await;
+    }
+    loop {
+        let after = slice.reached.unwrap_or(slice.after);
+        // Links first: whatever the ledger holds now and Zoho does not show afterwards is gone from Zoho.
+        let (links, more_links) = job
+            .ports
+            .store
+            .links_between(job.id(), slice.key.object, after, slice.to, PAGE_ROWS)
+            .await?;
+        let bound = links
+            .last()
+            .filter(|_| more_links)
+            .map_or(slice.to, |link| link.zoho_id);
+        let select = Select {
+            object: slice.key.object,
+            columns: plan.columns(),
+            which: Which::IdRange { after, to: bound },
+            limit: PAGE_ROWS,
+        };
+        let page = job.session.select(&select).await?;
+        slice.server_time = slice.server_time.or(Some(page.server_time));
+        let reached = page
+            .value
+            .rows
+            .last()
+            .filter(|_| page.value.more)
+            .map_or(bound, |row| row.id);
+        join(job, &plan, slice, &page.value.rows, links, reached).await?;
+        mark(slice, &page.value.rows);
+        slice.reached = Some(reached);
+        let complete = reached == slice.to;
+        if complete && slice.key.index == 0 {
+            let count = job.session.count(slice.key.object).await?;
+            slice.counters.add(Counter::ZohoCount, count.value);
+        }
+        if complete {
+            return Ok(Ended::Done);
+        }
+        if job.ports.store.save_slice(slice).await? == Progress::Overtaken {
+            return Ok(Ended::Overtaken);
+        }
+        if job.must_hand_over() {
+            return Ok(Ended::HandOver);
+        }
+    }
+}
+
+/// Joins a page of rows with the links up to `reached`.
+async fn join(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    slice: &mut Slice,
+    rows: &[Row],
+    links: Vec<Link>,
+    reached: ZohoId,
+) -> Result<(), Error> {
+    let links: BTreeMap<ZohoId, Link> = links
+        .into_iter()
+        .filter(|link| link.zoho_id <= reached)
+        .map(|link| (link.zoho_id, link))
+        .collect();
+    let held = links
+        .values()
+        .filter(|link| matches!(link.standing, Standing::Linked(_)))
+        .count();
+    slice.counters.add(Counter::LinksRead, held as u64);
+    let seen: BTreeSet<ZohoId> = rows.iter().map(|row| row.id).collect();
+    let (gone, forgotten): (Vec<&Link>, Vec<&Link>) = links
+        .values()
+        .filter(|link| !seen.contains(&link.zoho_id))
+        .partition(|link| link.platform_id().is_some());
+    let candidates: Vec<Candidate> = gone
+        .iter()
+        .filter_map(|link| {
+            candidate(
+                job,
+                plan.object,
+                link.zoho_id,
+                link.platform_id()?.clone(),
+                RemovalReason::Gone,
+            )
+        })
+        .collect();
+    let out: Vec<Link> = gone
+        .iter()
+        .filter(|link| link.in_scope)
+        .map(|link| Link {
+            in_scope: false,
+            ..(*link).clone()
+        })
+        .collect();
+    let forgotten: Vec<ZohoId> = forgotten.iter().map(|link| link.zoho_id).collect();
+    job.ports.store.save_candidates(&candidates).await?;
+    job.ports.store.save_links(&out).await?;
+    job.ports
+        .store
+        .remove_links(job.id(), plan.object, &forgotten)
+        .await?;
+    slice
+        .counters
+        .add(Counter::Candidates, candidates.len() as u64);
+    let applied = apply(job, plan, rows, Some(links), Mode::Full).await?;
+    slice.counters.merge(&applied.counters);
+    Ok(())
+}
+
+/// Notes an id at about every [`MARK_EVERY`]th row.
+fn mark(slice: &mut Slice, rows: &[Row]) {
+    let read = slice.counters.get(Counter::RowsRead);
+    let before = read - rows.len() as u64;
+    if read / MARK_EVERY > before / MARK_EVERY {
+        slice.marks.extend(rows.last().map(|row| row.id));
+    }
+}
+
+/// Users have no COQL and no id order: all pages are read, and none is ever removed (S4).
+async fn users(job: &Job<'_>, slice: &mut Slice, plan: &FieldPlan) -> Result<Ended, Error> {
+    for number in 1.. {
+        let page = job.session.users(number, None).await?;
+        slice.server_time = slice.server_time.or(Some(page.server_time));
+        let applied = apply(job, plan, &page.value.rows, None, Mode::Full).await?;
+        slice.counters.merge(&applied.counters);
+        if !page.value.more {
+            break;
+        }
+    }
+    slice.reached = Some(slice.to);
+    Ok(Ended::Done)
+}

@@ -1,0 +1,166 @@
+//! What every job works with: the ports, the connection, its settings, a session with Zoho and a deadline.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::connection::{Connection, Status};
+use crate::identifier::{ConnectionId, RunId};
+use crate::journal::{Entry, Outcome, Retention};
+use crate::mapping::FieldPlan;
+use crate::merge::Moment;
+use crate::object::Object;
+use crate::port::{CrmError, Ports, SettingsVersion};
+
+use super::Error;
+use super::session::Session;
+
+/// Until when an invocation may work; what is left goes on in another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline(pub Timestamp);
+
+/// How long before its deadline a job hands over: longer than one page of work.
+const MARGIN: SignedDuration = SignedDuration::from_secs(45);
+
+impl Deadline {
+    /// Whether it is time to hand over.
+    #[must_use]
+    pub fn is_near(self, now: Timestamp) -> bool {
+        now.saturating_add(MARGIN).is_ok_and(|then| then >= self.0)
+    }
+}
+
+/// A job for one connection.
+pub struct Job<'a> {
+    /// The ports.
+    pub ports: &'a Ports,
+    /// The connection, as it was when the job began.
+    pub connection: Connection,
+    /// Its settings.
+    pub settings: SettingsVersion,
+    /// The session with Zoho.
+    pub session: Session,
+    /// The run that the job belongs to; none: writeback.
+    pub run: Option<RunId>,
+    /// Until when it may work.
+    pub deadline: Deadline,
+}
+
+impl<'a> Job<'a> {
+    /// Begins a job of a connection that may run.
+    ///
+    /// # Errors
+    /// When the connection does not exist, is not enabled or is throttled, or a port fails.
+    pub async fn begin(
+        ports: &'a Ports,
+        id: &ConnectionId,
+        run: Option<RunId>,
+        deadline: Deadline,
+    ) -> Result<Self, Error> {
+        let connection = runnable(ports, id).await?;
+        let settings = ports.store.settings(id).await?;
+        let session = Session::open(ports, &connection)?;
+        Ok(Self {
+            ports,
+            connection,
+            settings,
+            session,
+            run,
+            deadline,
+        })
+    }
+
+    /// The connection's id.
+    #[must_use]
+    pub const fn id(&self) -> &ConnectionId {
+        &self.connection.id
+    }
+
+    /// The field plan of an object.
+    #[must_use]
+    pub fn plan(&self, object: Object) -> FieldPlan {
+        FieldPlan::compile(&self.settings.settings, object)
+    }
+
+    /// Now, and the run.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment {
+            now: self.ports.clock.now(),
+            run: self.run.clone(),
+        }
+    }
+
+    /// What the log keeps.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        retention(&self.settings)
+    }
+
+    /// Whether it is time to hand over.
+    #[must_use]
+    pub fn must_hand_over(&self) -> bool {
+        self.deadline.is_near(self.ports.clock.now())
+    }
+
+    /// Writes a line about something else than a record's change.
+    ///
+    /// # Errors
+    /// When the log does not take it.
+    pub async fn note(
+        &self,
+        outcome: Outcome,
+        action: &str,
+        subject: &str,
+        reason: String,
+    ) -> Result<(), Error> {
+        let mut entry = Entry::note(
+            self.id().clone(),
+            self.ports.clock.now(),
+            outcome,
+            action,
+            subject,
+            reason,
+            self.retention(),
+        );
+        entry.run.clone_from(&self.run);
+        Ok(self.ports.store.write(&[entry]).await?)
+    }
+}
+
+/// What the log of these settings keeps.
+#[must_use]
+pub fn retention(settings: &SettingsVersion) -> Retention {
+    Retention {
+        days: settings.settings.log.keep_days,
+        values: settings.settings.log.values,
+    }
+}
+
+/// The connection, if it may run now.
+///
+/// # Errors
+/// When it does not exist, is not enabled or is throttled.
+pub async fn runnable(ports: &Ports, id: &ConnectionId) -> Result<Connection, Error> {
+    let connection = ports
+        .store
+        .connection(id)
+        .await?
+        .ok_or_else(|| Error::NotFound {
+            what: format!("connection {id}"),
+        })?;
+    let now = ports.clock.now();
+    if connection.may_run(now) {
+        return Ok(connection);
+    }
+    match connection.paused_until.filter(|until| *until > now) {
+        Some(until) if connection.status == Status::Enabled => Err(CrmError::Throttled {
+            after: Duration::try_from(until.duration_since(now)).ok(),
+        }
+        .into()),
+        _ => Err(Error::NotRunnable {
+            connection: id.clone(),
+            reason: format!("it is {}", connection.status.words()),
+        }),
+    }
+}

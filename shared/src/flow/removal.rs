@@ -1,0 +1,303 @@
+//! Removal: the end of a full sync, and the only place where records leave the platform (P3, R1, R2).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::identifier::{ConnectionId, PlatformId, ZohoId};
+use crate::journal::{Entry, Outcome};
+use crate::object::Object;
+use crate::port::{self, Ports};
+use crate::record::{Action, Candidate, Change, Link, Record, RemovalReason, Removed};
+use crate::row::Row;
+use crate::run::{Counter, Counters, Slice, Stage};
+use crate::select::{IN_VALUES, Select, Which};
+use crate::settings::RemovalGuard;
+
+use super::Error;
+use super::job::{Deadline, Job};
+use super::routine::Ended;
+
+/// How many candidates are looked at together.
+const PAGE: usize = 100;
+
+/// How often a record that somebody else wrote meanwhile is read again.
+const ATTEMPTS: usize = 5;
+
+/// Removes an object's records that the full sync missed, unless a slice of it failed or the guard holds the removal.
+///
+/// # Errors
+/// When Zoho or a port fails; the rest is removed when the slice is worked on again.
+pub async fn remove(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
+    let object = slice.key.object;
+    let slices = job.ports.store.slices(job.id(), &slice.run).await?;
+    let compared: Vec<&Slice> = slices
+        .iter()
+        .filter(|other| other.key.stage == Stage::comparing(object) && other.key.object == object)
+        .collect();
+    let mut all = candidates(job.ports, job.id(), object).await?;
+    all.retain(|candidate| candidate.run == slice.run && !candidate.held);
+    if compared.is_empty()
+        || compared
+            .iter()
+            .any(|other| !other.done || other.failure.is_some())
+    {
+        let ids: Vec<ZohoId> = all.iter().map(|candidate| candidate.zoho_id).collect();
+        job.ports
+            .store
+            .remove_candidates(job.id(), object, &ids)
+            .await?;
+        let reason = format!("{object}s were not read completely, so none is removed");
+        job.note(Outcome::Warned, "removal skipped", object.name(), reason)
+            .await?;
+        return Ok(Ended::Done);
+    }
+    let held: u64 = compared
+        .iter()
+        .map(|other| other.counters.get(Counter::LinksRead))
+        .sum();
+    let guard = &job.settings.settings.removal_guard;
+    let with_account = held_accounts(job, object).await?;
+    let exceeds = exceeds(guard, all.len() as u64, held);
+    let (hold, go): (Vec<Candidate>, Vec<Candidate>) = all.into_iter().partition(|candidate| {
+        exceeds || (with_account && candidate.reason == RemovalReason::ParentLeft)
+    });
+    if !hold.is_empty() {
+        slice.counters.add(Counter::Held, hold.len() as u64);
+        let hold: Vec<Candidate> = hold
+            .into_iter()
+            .map(|candidate| Candidate {
+                held: true,
+                ..candidate
+            })
+            .collect();
+        job.ports.store.save_candidates(&hold).await?;
+        let reason = format!(
+            "{} of {held} {object}s would be removed: approve or reject the removal",
+            hold.len()
+        );
+        job.note(Outcome::Held, "removal held", object.name(), reason)
+            .await?;
+    }
+    for page in go.chunks(PAGE) {
+        carry_out(job, object, page, &mut slice.counters).await?;
+        if job.must_hand_over() {
+            return Ok(Ended::HandOver);
+        }
+    }
+    Ok(Ended::Done)
+}
+
+/// Whether the guard holds the removal of `leaving` out of `held` records: beyond both of its numbers (R2).
+#[must_use]
+pub const fn exceeds(guard: &RemovalGuard, leaving: u64, held: u64) -> bool {
+    leaving > guard.records && leaving * 100 > held * guard.percent as u64
+}
+
+/// Carries out a held removal after a person's yes. What came back meanwhile is withdrawn.
+///
+/// # Errors
+/// When the connection may not run, or Zoho or a port fails.
+pub async fn approve(
+    ports: &Ports,
+    connection: &ConnectionId,
+    object: Object,
+    deadline: Deadline,
+) -> Result<Counters, Error> {
+    let held: Vec<Candidate> = candidates(ports, connection, object)
+        .await?
+        .into_iter()
+        .filter(|candidate| candidate.held)
+        .collect();
+    let run = held.first().map(|candidate| candidate.run.clone());
+    let job = Job::begin(ports, connection, run, deadline).await?;
+    let mut counters = Counters::default();
+    for page in held.chunks(PAGE) {
+        carry_out(&job, object, page, &mut counters).await?;
+        if job.must_hand_over() {
+            break;
+        }
+    }
+    job.session.finish().await?;
+    Ok(counters)
+}
+
+/// Drops a held removal: the records stay, until a later full sync misses them again.
+///
+/// # Errors
+/// When a port fails.
+pub async fn reject(
+    ports: &Ports,
+    connection: &ConnectionId,
+    object: Object,
+) -> Result<u64, Error> {
+    let held: Vec<ZohoId> = candidates(ports, connection, object)
+        .await?
+        .into_iter()
+        .filter(|candidate| candidate.held)
+        .map(|candidate| candidate.zoho_id)
+        .collect();
+    ports
+        .store
+        .remove_candidates(connection, object, &held)
+        .await?;
+    Ok(held.len() as u64)
+}
+
+async fn candidates(
+    ports: &Ports,
+    connection: &ConnectionId,
+    object: Object,
+) -> Result<Vec<Candidate>, Error> {
+    let mut all = Vec::new();
+    let mut after = ZohoId::MIN;
+    loop {
+        let page = ports
+            .store
+            .candidates(connection, object, after, PAGE)
+            .await?;
+        let Some(last) = page.last() else {
+            return Ok(all);
+        };
+        after = last.zoho_id;
+        all.extend(page);
+    }
+}
+
+/// Whether accounts wait for a person's yes, so that what belongs to them waits too.
+async fn held_accounts(job: &Job<'_>, object: Object) -> Result<bool, Error> {
+    if object == Object::Account {
+        return Ok(false);
+    }
+    Ok(candidates(job.ports, job.id(), Object::Account)
+        .await?
+        .iter()
+        .any(|candidate| candidate.held))
+}
+
+/// Removes a page of candidates that are still to go: record first, then link, then candidate.
+async fn carry_out(
+    job: &Job<'_>,
+    object: Object,
+    page: &[Candidate],
+    counters: &mut Counters,
+) -> Result<(), Error> {
+    let ids: Vec<ZohoId> = page.iter().map(|candidate| candidate.zoho_id).collect();
+    let links: BTreeMap<ZohoId, Link> = job
+        .ports
+        .store
+        .links(job.id(), object, &ids)
+        .await?
+        .into_iter()
+        .map(|link| (link.zoho_id, link))
+        .collect();
+    let returned = still_in_zoho(job, object, page).await?;
+    let (go, withdrawn): (Vec<&Candidate>, Vec<&Candidate>) = page.iter().partition(|candidate| {
+        let link = links.get(&candidate.zoho_id);
+        let came_back =
+            link.is_some_and(|link| link.in_scope) || returned.contains(&candidate.zoho_id);
+        let retied = link.is_some_and(|link| link.platform_id() != Some(&candidate.platform_id));
+        !came_back && !retied
+    });
+    counters.add(Counter::Withdrawn, withdrawn.len() as u64);
+    let platform_ids: Vec<PlatformId> = go
+        .iter()
+        .map(|candidate| candidate.platform_id.clone())
+        .collect();
+    let records = job
+        .ports
+        .store
+        .records(job.id(), object, &platform_ids)
+        .await?;
+    let mut entries = Vec::new();
+    for record in records {
+        let Some(candidate) = go
+            .iter()
+            .find(|candidate| candidate.platform_id == record.id)
+        else {
+            continue;
+        };
+        if let Some(saved) = remove_record(job, record, candidate).await? {
+            counters.add(Counter::Removed, 1);
+            entries.extend(Entry::of_change(&saved, job.retention()));
+        }
+    }
+    job.ports.store.write(&entries).await?;
+    let gone: Vec<ZohoId> = go.iter().map(|candidate| candidate.zoho_id).collect();
+    job.ports
+        .store
+        .remove_links(job.id(), object, &gone)
+        .await?;
+    Ok(job
+        .ports
+        .store
+        .remove_candidates(job.id(), object, &ids)
+        .await?)
+}
+
+/// Asks Zoho once more for what it seemed to have no more: a reading that came out empty by error removes nothing (P3).
+async fn still_in_zoho(
+    job: &Job<'_>,
+    object: Object,
+    page: &[Candidate],
+) -> Result<BTreeSet<ZohoId>, Error> {
+    let gone: Vec<ZohoId> = page
+        .iter()
+        .filter(|candidate| candidate.reason == RemovalReason::Gone)
+        .map(|candidate| candidate.zoho_id)
+        .collect();
+    let mut found = BTreeSet::new();
+    for ids in gone.chunks(IN_VALUES) {
+        let select = Select {
+            object,
+            columns: Vec::new(),
+            which: Which::Ids(ids.to_vec()),
+            limit: IN_VALUES,
+        };
+        let rows: Vec<Row> = job.session.select(&select).await?.value.rows;
+        found.extend(rows.iter().map(|row| row.id));
+    }
+    Ok(found)
+}
+
+async fn remove_record(
+    job: &Job<'_>,
+    mut record: Record,
+    candidate: &Candidate,
+) -> Result<Option<Record>, Error> {
+    for _ in 0..ATTEMPTS {
+        if record.zoho_id != Some(candidate.zoho_id) || record.removed.is_some() {
+            return Ok(None);
+        }
+        let now = job.ports.clock.now();
+        let removed = Record {
+            removed: Some(Removed {
+                at: now,
+                run: candidate.run.clone(),
+                reason: candidate.reason,
+            }),
+            change: Some(Change {
+                action: Action::Removed,
+                run: Some(candidate.run.clone()),
+                fields: Vec::new(),
+            }),
+            updated_at: now,
+            ..record.clone()
+        };
+        match job.ports.store.save_record(removed).await {
+            Ok(saved) => return Ok(Some(saved)),
+            Err(port::Error::Conflict { .. }) => {
+                match job
+                    .ports
+                    .store
+                    .records(job.id(), candidate.object, std::slice::from_ref(&record.id))
+                    .await?
+                    .pop()
+                {
+                    Some(fresh) => record = fresh,
+                    None => return Ok(None),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(port::Error::conflict(format!("{} {}", candidate.object, record.id)).into())
+}

@@ -1,0 +1,221 @@
+//! The routine sync of one object: what changed since the cursor, and the dependants of what newly came into scope (S5).
+
+use crate::cursor::{Cursor, Position};
+use crate::identifier::ZohoId;
+use crate::mapping::{FieldPlan, parent_lookups};
+use crate::message::{Version, Work};
+use crate::object::Object;
+use crate::port::Progress;
+use crate::record::Link;
+use crate::row::Row;
+use crate::run::{Counters, Slice};
+use crate::select::{IN_VALUES, PAGE_ROWS, Select, Which};
+
+use super::Error;
+use super::apply::{Mode, apply};
+use super::job::Job;
+
+/// How a piece of work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// All of it is done.
+    Done,
+    /// Time is up; the rest goes on from what is stored.
+    HandOver,
+    /// Another worker got the same message and is ahead; it goes on alone.
+    Overtaken,
+}
+
+/// Reads what changed and applies it, page by page. The cursor moves only after everything before it is stored.
+///
+/// # Errors
+/// When Zoho or a port fails; what was stored until then stays.
+pub async fn work(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
+    let object = slice.key.object;
+    let plan = job.plan(object);
+    let stored = job.ports.store.cursor(job.id(), object).await?;
+    // Another plan than the one everything was read with asks for a full read (F8).
+    let mut cursor = stored
+        .filter(|cursor| cursor.plan == plan.digest)
+        .unwrap_or(Cursor::beginning(plan.digest));
+    let mut moved_from = stored;
+    if object == Object::User {
+        return users(job, slice, &plan, cursor, moved_from).await;
+    }
+    loop {
+        let which = Which::Changed {
+            since: cursor.since(),
+            after: slice.position.map(|position| (position.time, position.id)),
+        };
+        let select = Select {
+            object,
+            columns: plan.columns(),
+            which,
+            limit: PAGE_ROWS,
+        };
+        let page = job.session.select(&select).await?;
+        let applied = apply_and_announce(job, &plan, &page.value.rows, &mut slice.counters).await?;
+        let last = last_position(&page.value.rows)?;
+        let reached = if page.value.more { last } else { None };
+        // Nothing came: the cursor may stay, and the quiet run writes nothing.
+        if applied > 0 || moved_from.is_none_or(|stored| stored.plan != plan.digest) {
+            let next = cursor.advanced(reached, page.server_time);
+            if Some(next) != moved_from {
+                job.ports
+                    .store
+                    .move_cursor(job.id(), object, moved_from, next)
+                    .await?;
+                (cursor, moved_from) = (next, Some(next));
+            }
+        }
+        if !page.value.more {
+            return Ok(Ended::Done);
+        }
+        slice.position = last;
+        if job.ports.store.save_slice(slice).await? == Progress::Overtaken {
+            return Ok(Ended::Overtaken);
+        }
+        if job.must_hand_over() {
+            return Ok(Ended::HandOver);
+        }
+    }
+}
+
+fn last_position(rows: &[Row]) -> Result<Option<Position>, Error> {
+    let Some(last) = rows.last() else {
+        return Ok(None);
+    };
+    let time = last.modified_time.ok_or_else(|| {
+        Error::Invalid("Zoho sends no Modified_Time: show the field to the profile of the user who granted access".to_owned())
+    })?;
+    Ok(Some(Position { time, id: last.id }))
+}
+
+/// Users have no COQL: they come in pages of changed ones.
+async fn users(
+    job: &Job<'_>,
+    slice: &mut Slice,
+    plan: &FieldPlan,
+    cursor: Cursor,
+    stored: Option<Cursor>,
+) -> Result<Ended, Error> {
+    let mut server_time = None;
+    for number in 1.. {
+        let page = job.session.users(number, Some(cursor.since())).await?;
+        server_time.get_or_insert(page.server_time);
+        apply_and_announce(job, plan, &page.value.rows, &mut slice.counters).await?;
+        if !page.value.more {
+            break;
+        }
+    }
+    let unread = stored.is_none_or(|stored| stored.plan != plan.digest);
+    if let Some(server_time) =
+        server_time.filter(|_| unread || slice.counters.get(crate::run::Counter::RowsRead) > 0)
+    {
+        let next = cursor.advanced(None, server_time);
+        if Some(next) != stored {
+            job.ports
+                .store
+                .move_cursor(job.id(), Object::User, stored, next)
+                .await?;
+        }
+    }
+    Ok(Ended::Done)
+}
+
+/// Applies rows, and asks for the dependants of what newly came into scope. Returns how many rows there were.
+async fn apply_and_announce(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    rows: &[Row],
+    counters: &mut Counters,
+) -> Result<usize, Error> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let applied = apply(job, plan, rows, None, Mode::Routine).await?;
+    counters.merge(&applied.counters);
+    announce(job, plan.object, applied.announce, counters).await?;
+    Ok(rows.len())
+}
+
+/// Sends for dependants, then notes on the links that it was done: cut off between the two, it is done again.
+pub(super) async fn announce(
+    job: &Job<'_>,
+    parent: Object,
+    links: Vec<Link>,
+    counters: &mut Counters,
+) -> Result<(), Error> {
+    let Some(run) = job.run.clone().filter(|_| !links.is_empty()) else {
+        return Ok(());
+    };
+    let ids: Vec<ZohoId> = links.iter().map(|link| link.zoho_id).collect();
+    let messages: Vec<Work> = parent
+        .dependants()
+        .iter()
+        .flat_map(|object| {
+            ids.chunks(IN_VALUES)
+                .map(move |ids| (*object, ids.to_vec()))
+        })
+        .map(|(object, ids)| Work::Dependants {
+            version: Version,
+            connection: job.id().clone(),
+            run: run.clone(),
+            object,
+            parent,
+            ids,
+        })
+        .collect();
+    job.ports.queue.send_work(&messages).await?;
+    counters.add(crate::run::Counter::Announced, links.len() as u64);
+    let links: Vec<Link> = links
+        .into_iter()
+        .map(|link| Link {
+            announce: false,
+            ..link
+        })
+        .collect();
+    Ok(job.ports.store.save_links(&links).await?)
+}
+
+/// Brings in the dependants of records that newly came into scope, although Zoho did not flag them as changed (S5).
+///
+/// # Errors
+/// When Zoho or a port fails; the message is then delivered again.
+pub async fn dependants(
+    job: &Job<'_>,
+    object: Object,
+    parent: Object,
+    ids: &[ZohoId],
+) -> Result<Counters, Error> {
+    let plan = job.plan(object);
+    let mut counters = Counters::default();
+    for (field, _) in parent_lookups(object)
+        .iter()
+        .filter(|(_, of)| *of == parent)
+    {
+        for ids in ids.chunks(IN_VALUES) {
+            let mut after = ZohoId::MIN;
+            loop {
+                let which = Which::LookupIn {
+                    field: (*field).to_owned(),
+                    ids: ids.to_vec(),
+                    after,
+                };
+                let select = Select {
+                    object,
+                    columns: plan.columns(),
+                    which,
+                    limit: PAGE_ROWS,
+                };
+                let page = job.session.select(&select).await?;
+                apply_and_announce(job, &plan, &page.value.rows, &mut counters).await?;
+                match page.value.rows.last() {
+                    Some(last) if page.value.more => after = last.id,
+                    _ => break,
+                }
+            }
+        }
+    }
+    Ok(counters)
+}

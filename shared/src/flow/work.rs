@@ -1,0 +1,199 @@
+//! A worker's messages: what each asks for, and what becomes of it.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::disposition::Disposition;
+use crate::identifier::{ConnectionId, RunId};
+use crate::journal::Outcome;
+use crate::message::Work;
+use crate::port::{Ports, Progress};
+use crate::run::{Counter, RunStatus, Slice, SliceKey, Stage};
+
+use super::job::{Deadline, Job};
+use super::routine::Ended;
+use super::runs::Resend;
+use super::{Error, full, references, removal, routine, runs};
+
+/// The longest that a queue keeps a message back.
+const LONGEST_DELAY: Duration = Duration::from_secs(900);
+
+/// Works on a message until it is done, handed on, or failed.
+///
+/// # Errors
+/// Only such failures as the message's own redelivery heals; everything else is settled here and recorded.
+pub async fn handle(ports: &Ports, message: &Work, deadline: Deadline) -> Result<(), Error> {
+    let result = match message {
+        Work::Slice {
+            connection,
+            run,
+            slice,
+            ..
+        } => work_on_slice(ports, connection, run, *slice, deadline).await,
+        Work::Dependants {
+            connection,
+            run,
+            object,
+            parent,
+            ids,
+            ..
+        } => match Job::begin(ports, connection, Some(run.clone()), deadline).await {
+            Ok(job) => {
+                let brought = routine::dependants(&job, *object, *parent, ids).await;
+                job.session.finish().await?;
+                brought.map(drop)
+            }
+            Err(error) => Err(error),
+        },
+    };
+    match result {
+        Err(error) => match error.disposition() {
+            Disposition::RetryAfter(delay) => {
+                tracing::info!(connection.id = %message.connection(), delay_seconds = delay.as_secs(), reason = %error, "put off");
+                Ok(ports
+                    .queue
+                    .send_work_later(std::slice::from_ref(message), delay.min(LONGEST_DELAY))
+                    .await?)
+            }
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
+    }
+}
+
+async fn work_on_slice(
+    ports: &Ports,
+    connection: &ConnectionId,
+    run_id: &RunId,
+    key: SliceKey,
+    deadline: Deadline,
+) -> Result<(), Error> {
+    let Some(run) = ports.store.run(connection, run_id).await? else {
+        return Err(Error::NotFound {
+            what: format!("run {run_id} of connection {connection}"),
+        });
+    };
+    let Some(mut slice) = ports.store.slice(connection, run_id, key).await? else {
+        return Err(Error::NotFound {
+            what: format!("slice {key:?} of run {run_id}"),
+        });
+    };
+    if run.status != RunStatus::Running {
+        return Ok(());
+    }
+    if slice.done {
+        // A second delivery. If the run has moved on since, whoever moved it may have been cut off before sending.
+        let resend = if key.stage == run.stage {
+            Resend::No
+        } else {
+            Resend::Yes
+        };
+        return runs::advance(ports, run, resend).await;
+    }
+    let job = match Job::begin(ports, connection, Some(run_id.clone()), deadline).await {
+        Ok(job) => job,
+        Err(error) => match error.disposition() {
+            Disposition::Never | Disposition::Reconnect => {
+                return runs::end(ports, run, RunStatus::Incomplete, Some(error.to_string())).await;
+            }
+            Disposition::Retry | Disposition::RetryAfter(_) => return Err(error),
+        },
+    };
+    if key.stage == Stage::Routine && !own_routine(&job, &slice).await? {
+        // The object's previous routine sync still reads; it will read what this one would have.
+        slice.done = true;
+        return report(ports, &job, slice).await;
+    }
+    let (calls, credits) = (job.session.calls(), job.session.credits());
+    let ended = match key.stage {
+        Stage::Routine => routine::work(&job, &mut slice).await,
+        Stage::Users | Stage::Accounts | Stage::ContactsAndDeals | Stage::Tasks => {
+            full::compare(&job, &mut slice).await
+        }
+        Stage::References => references::complete(&job, &mut slice).await,
+        Stage::RemoveAccounts | Stage::RemoveDependants => removal::remove(&job, &mut slice).await,
+    };
+    slice
+        .counters
+        .add(Counter::ZohoCalls, job.session.calls() - calls);
+    slice
+        .counters
+        .add(Counter::ZohoCredits, job.session.credits() - credits);
+    job.session.finish().await?;
+    match ended {
+        Ok(Ended::Done) => slice.done = true,
+        Ok(Ended::Overtaken) => return Ok(()),
+        Ok(Ended::HandOver) => {
+            if ports.store.save_slice(&mut slice).await? == Progress::Stored {
+                ports.queue.send_work(&[runs::message(&slice)]).await?;
+            }
+            return Ok(());
+        }
+        Err(error) => match error.disposition() {
+            Disposition::Retry | Disposition::RetryAfter(_) => return Err(error),
+            Disposition::Reconnect => {
+                release(&job, &slice).await?;
+                return runs::end(ports, run, RunStatus::Incomplete, Some(error.to_string())).await;
+            }
+            Disposition::Never => {
+                job.note(
+                    Outcome::Refused,
+                    "slice failed",
+                    &format!("{}#{}", key.object, key.index),
+                    error.to_string(),
+                )
+                .await?;
+                slice.failure = Some(error.to_string());
+                slice.done = true;
+            }
+        },
+    }
+    report(ports, &job, slice).await
+}
+
+/// Stores that a slice is done, and moves the run on.
+async fn report(ports: &Ports, job: &Job<'_>, mut slice: Slice) -> Result<(), Error> {
+    release(job, &slice).await?;
+    if ports.store.save_slice(&mut slice).await? == Progress::Overtaken {
+        return Ok(());
+    }
+    match ports.store.run(&slice.connection, &slice.run).await? {
+        Some(run) => runs::advance(ports, run, Resend::No).await,
+        None => Ok(()),
+    }
+}
+
+fn lease_name(slice: &Slice) -> String {
+    format!("routine#{}", slice.key.object)
+}
+
+/// Takes the object's routine sync for this run, so that runs do not read the same thing side by side.
+async fn own_routine(job: &Job<'_>, slice: &Slice) -> Result<bool, Error> {
+    let until = job
+        .deadline
+        .0
+        .saturating_add(SignedDuration::from_secs(30))
+        .unwrap_or(job.deadline.0);
+    Ok(job
+        .ports
+        .store
+        .lease(
+            job.id(),
+            &lease_name(slice),
+            slice.run.as_str(),
+            job.ports.clock.now(),
+            until,
+        )
+        .await?)
+}
+
+async fn release(job: &Job<'_>, slice: &Slice) -> Result<(), Error> {
+    if slice.key.stage == Stage::Routine {
+        job.ports
+            .store
+            .release(job.id(), &lease_name(slice), slice.run.as_str())
+            .await?;
+    }
+    Ok(())
+}
