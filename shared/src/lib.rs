@@ -17,6 +17,7 @@ pub mod journal;
 pub mod mapping;
 pub mod merge;
 pub mod message;
+pub mod oauth;
 pub mod object;
 pub mod outgoing;
 pub mod record;

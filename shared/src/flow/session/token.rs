@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::connection::{Connection, Status};
 use crate::data_centre::ApiDomain;
 use crate::flow::Error;
+use crate::flow::lease::{self, Lease};
 use crate::flow::note::note;
 use crate::journal::Outcome;
 use crate::port::{self, Caller, CrmError, Grant};
@@ -14,11 +15,6 @@ use crate::secret::{Freshness, Tokens};
 
 use super::Session;
 
-/// The lease under which tokens are renewed or replaced.
-pub(crate) const LEASE: &str = "token";
-/// How long the lease is held at most: longer than a call to an accounts server may last, so that it outlives its holder only if that
-/// crashed.
-pub(crate) const LEASE_FOR: SignedDuration = SignedDuration::from_secs(60);
 /// When to look again for a token that another function is renewing.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// When an early renewal that failed is tried again by this session.
@@ -186,13 +182,9 @@ impl Session {
 
     /// Puts a newer token in the place of `old`: another function's where there is one, else one of our own making.
     async fn renew(&self, state: &mut State, old: &Tokens) -> Result<(), NotRenewed> {
-        let now = self.ports.clock.now();
-        let until = now.checked_add(LEASE_FOR).unwrap_or(now);
-        let store = &self.ports.store;
-        let ours = store
-            .lease(&self.connection, LEASE, &self.holder, now, until)
-            .await?;
-        if !ours {
+        let Some(lease) =
+            Lease::take(&self.ports, &self.connection, lease::TOKENS, &self.holder).await?
+        else {
             if self.adopt_newer(state, old).await? {
                 return Ok(());
             }
@@ -200,13 +192,9 @@ impl Session {
                 what: "renewing the access token",
                 after: LOOK_AGAIN,
             }));
-        }
+        };
         let renewed = self.renew_under_lease(state, old).await;
-        // A lease that can't be given back runs out by itself.
-        if let Err(error) = store.release(&self.connection, LEASE, &self.holder).await {
-            let error: &dyn std::error::Error = &error;
-            tracing::warn!(connection.id = %self.connection, error, "the lease on the tokens is not given back");
-        }
+        lease.release().await;
         renewed
     }
 
