@@ -1,1 +1,10 @@
-fn main() {}
+//! Wiring: telemetry, ports, run.
+
+use lambda_runtime::{Error, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tandem::edge::telemetry::start()?;
+    let ports = tandem::edge::clients::ports().await?;
+    lambda_runtime::run(service_fn(|event| worker_tasks::handle(&ports, event))).await
+}

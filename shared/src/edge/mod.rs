@@ -1,1 +1,4 @@
-//! The Lambda edge.
+//! The Lambda edge: event types, batches, the environment, telemetry.
+
+pub mod batch;
+pub mod tick;
