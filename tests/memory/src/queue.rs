@@ -1,0 +1,252 @@
+//! Queues whose messages a test takes in any order, twice, or never.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tandem::message::{Work, Writeback};
+use tandem::port::{Clock as _, Error, Queue};
+
+use crate::lock::locked;
+use crate::{ManualClock, SeededEntropy};
+
+/// A message on a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held<M> {
+    /// Its id; a copy made by [`Line::duplicate`] has one of its own, a message put back keeps its.
+    pub id: String,
+    /// How often it was taken.
+    pub taken: u32,
+    /// It arrives no earlier than that.
+    pub ready_at: Timestamp,
+    /// The message.
+    pub message: M,
+}
+
+/// One queue, the message sent first at its head. Only messages whose time has come can be taken.
+#[derive(Debug)]
+pub struct Line<M> {
+    clock: Arc<ManualClock>,
+    state: Mutex<State<M>>,
+}
+
+#[derive(Debug)]
+struct State<M> {
+    name: &'static str,
+    sent: u64,
+    waiting: Vec<Held<M>>,
+}
+
+impl<M> State<M> {
+    fn push(&mut self, message: M, ready_at: Timestamp) {
+        self.sent += 1;
+        self.waiting.push(Held {
+            id: format!("{}-{}", self.name, self.sent),
+            taken: 0,
+            ready_at,
+            message,
+        });
+    }
+
+    fn ready(&self, now: Timestamp) -> impl Iterator<Item = (usize, &Held<M>)> {
+        let waiting = self.waiting.iter().enumerate();
+        waiting.filter(move |(_, held)| held.ready_at <= now)
+    }
+}
+
+impl<M: Clone> Line<M> {
+    fn new(name: &'static str, clock: Arc<ManualClock>) -> Self {
+        let state = State {
+            name,
+            sent: 0,
+            waiting: Vec::new(),
+        };
+        Self {
+            clock,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Sends messages.
+    pub fn send(&self, messages: impl IntoIterator<Item = M>) {
+        self.send_later(messages, Duration::ZERO);
+    }
+
+    /// Sends messages that can be taken when the clock was moved on by `delay`.
+    pub fn send_later(&self, messages: impl IntoIterator<Item = M>, delay: Duration) {
+        let now = self.clock.now();
+        let ready_at = now.saturating_add(delay).unwrap_or(Timestamp::MAX);
+        let mut state = locked(&self.state);
+        messages
+            .into_iter()
+            .for_each(|message| state.push(message, ready_at));
+    }
+
+    /// Takes the message at the head.
+    pub fn take(&self) -> Option<Held<M>> {
+        self.take_at(0)
+    }
+
+    /// Takes the message at a place among those whose time has come, 0 being the head.
+    pub fn take_at(&self, place: usize) -> Option<Held<M>> {
+        let now = self.clock.now();
+        let mut state = locked(&self.state);
+        let place = state.ready(now).nth(place)?.0;
+        let mut held = state.waiting.remove(place);
+        held.taken += 1;
+        Some(held)
+    }
+
+    /// Takes the first message that `wanted` picks.
+    pub fn take_where(&self, wanted: impl Fn(&M) -> bool) -> Option<Held<M>> {
+        let now = self.clock.now();
+        let place = locked(&self.state)
+            .ready(now)
+            .position(|(_, held)| wanted(&held.message))?;
+        self.take_at(place)
+    }
+
+    /// Takes any message: the seed decides.
+    pub fn take_any(&self, entropy: &SeededEntropy) -> Option<Held<M>> {
+        self.take_at(entropy.below(self.ready()))
+    }
+
+    /// Takes all messages whose time has come, the head first.
+    pub fn take_all(&self) -> Vec<Held<M>> {
+        std::iter::from_fn(|| self.take()).collect()
+    }
+
+    /// Puts a message back that was taken and failed; it comes last.
+    pub fn put_back(&self, held: Held<M>) {
+        locked(&self.state).waiting.push(held);
+    }
+
+    /// Delivers the message at a place once more, as a message of its own; it comes last. False when there is none.
+    pub fn duplicate(&self, place: usize) -> bool {
+        let now = self.clock.now();
+        let mut state = locked(&self.state);
+        let copy = state.ready(now).nth(place);
+        let copy = copy.map(|(_, held)| held.message.clone());
+        let found = copy.is_some();
+        copy.into_iter()
+            .for_each(|message| state.push(message, now));
+        found
+    }
+
+    /// Loses the message at a place among those whose time has come.
+    pub fn lose(&self, place: usize) -> Option<M> {
+        self.take_at(place).map(|held| held.message)
+    }
+
+    /// Loses all messages.
+    pub fn clear(&self) {
+        locked(&self.state).waiting.clear();
+    }
+
+    /// Puts the messages into an order that the seed decides.
+    pub fn shuffle(&self, entropy: &SeededEntropy) {
+        let mut state = locked(&self.state);
+        for place in (1..state.waiting.len()).rev() {
+            state.waiting.swap(place, entropy.below(place + 1));
+        }
+    }
+
+    /// All messages, those whose time has not come too; they stay.
+    #[must_use]
+    pub fn messages(&self) -> Vec<M> {
+        let state = locked(&self.state);
+        state
+            .waiting
+            .iter()
+            .map(|held| held.message.clone())
+            .collect()
+    }
+
+    /// How many messages can be taken now.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        locked(&self.state).ready(self.clock.now()).count()
+    }
+
+    /// When the next message can be taken of those whose time has not come.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Timestamp> {
+        let now = self.clock.now();
+        let state = locked(&self.state);
+        let times = state.waiting.iter().map(|held| held.ready_at);
+        times.filter(|at| *at > now).min()
+    }
+
+    /// How many messages there are, those whose time has not come too.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        locked(&self.state).waiting.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many messages were ever sent, copies included.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        locked(&self.state).sent
+    }
+}
+
+/// The queues: one line for the five workers, whose messages name their object, and one for writeback.
+#[derive(Debug)]
+pub struct MemoryQueue {
+    /// Messages to the workers.
+    pub work: Line<Work>,
+    /// Messages to writeback.
+    pub writeback: Line<Writeback>,
+}
+
+impl MemoryQueue {
+    /// Empty queues; the clock says when a delayed message can be taken.
+    #[must_use]
+    pub fn new(clock: Arc<ManualClock>) -> Self {
+        Self {
+            work: Line::new("work", clock.clone()),
+            writeback: Line::new("writeback", clock),
+        }
+    }
+
+    /// Takes the message to a worker at the head.
+    pub fn take_work(&self) -> Option<Held<Work>> {
+        self.work.take()
+    }
+
+    /// Takes the message to writeback at the head.
+    pub fn take_writeback(&self) -> Option<Held<Writeback>> {
+        self.writeback.take()
+    }
+
+    /// Whether there is no message anywhere.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.work.is_empty() && self.writeback.is_empty()
+    }
+}
+
+#[async_trait]
+impl Queue for MemoryQueue {
+    async fn send_work(&self, messages: &[Work]) -> Result<(), Error> {
+        self.work.send(messages.iter().cloned());
+        Ok(())
+    }
+
+    async fn send_work_later(&self, messages: &[Work], delay: Duration) -> Result<(), Error> {
+        self.work.send_later(messages.iter().cloned(), delay);
+        Ok(())
+    }
+
+    async fn send_writeback(&self, messages: &[Writeback]) -> Result<(), Error> {
+        self.writeback.send(messages.iter().cloned());
+        Ok(())
+    }
+}
