@@ -11,6 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::stack::{Queue, Stack};
 
+const DEAD_WITHIN: Duration = Duration::from_secs(10);
+
 /// How many messages a queue holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
@@ -132,18 +134,26 @@ impl Stack {
         Ok(found)
     }
 
-    /// Kills a function's processes as a crash of the machine would, and returns how many there were.
+    /// Kills a function's processes as a crash of the machine would, and returns how many there were once they are gone.
+    ///
+    /// A message that one of them held comes back when its visibility ends, see `DeployOptions::retry_after`.
     ///
     /// # Errors
-    /// When there is no such function or no `/proc`.
-    pub fn kill_function(&self, function: &str) -> Result<usize> {
-        let killed = self
-            .function_pids(function)?
-            .into_iter()
-            .filter_map(Pid::from_raw);
-        Ok(killed
-            .filter(|pid| kill_process(*pid, Signal::KILL).is_ok())
-            .count())
+    /// When there is no such function or no `/proc`, or a process does not die.
+    pub async fn kill_function(&self, function: &str) -> Result<usize> {
+        let mut killed = self.function_pids(function)?;
+        killed.retain(|pid| {
+            Pid::from_raw(*pid).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
+        });
+        let deadline = Instant::now() + DEAD_WITHIN;
+        // A process that is about to die would still be given the next event.
+        while killed.iter().any(|pid| is_alive(*pid)) {
+            if Instant::now() > deadline {
+                bail!("a process of {function} outlives its killing: {killed:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(killed.len())
     }
 
     /// Everything in a table, as plain JSON: for tests and the demo's own view.
@@ -277,6 +287,14 @@ impl Stack {
             .map(|(url, messages)| (url.clone(), depth(messages)))
             .collect())
     }
+}
+
+/// Whether a process still has to end. One that ended and waits for its parent to notice is a zombie.
+fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which is in brackets and may hold anything.
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 fn depth(messages: &Value) -> Depth {

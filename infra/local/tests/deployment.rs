@@ -76,7 +76,7 @@ async fn functions_are_invoked_logged_found_and_killed() {
             .any(|line| line.contains("Scheduled Event"))
     );
 
-    assert_eq!(stack.kill_function("poller").unwrap(), 1);
+    assert_eq!(stack.kill_function("poller").await.unwrap(), 1);
     let again = stack.invoke("poller", &json!({})).await.unwrap();
     assert_ne!(again["pid"], answer["pid"]);
 }
@@ -126,7 +126,7 @@ async fn a_message_outlives_the_function_that_dies_over_it() {
         .await
         .unwrap();
     let deadline = Instant::now() + SOON;
-    while stack.kill_function("worker-accounts").unwrap() == 0 {
+    while stack.kill_function("worker-accounts").await.unwrap() == 0 {
         assert!(Instant::now() < deadline, "the function never started");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
