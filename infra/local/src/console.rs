@@ -19,7 +19,10 @@ pub struct Console {
 
 impl std::fmt::Debug for Console {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Console").field("base", &self.base).finish_non_exhaustive()
+        formatter
+            .debug_struct("Console")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
     }
 }
 
@@ -38,8 +41,14 @@ impl Console {
     /// # Errors
     /// When no HTTP client can be made.
     pub fn new(base: &str, secret: &str) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build()?;
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), secret: secret.to_owned(), http })
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(60))
+            .build()?;
+        Ok(Self {
+            base: base.trim_end_matches('/').to_owned(),
+            secret: secret.to_owned(),
+            http,
+        })
     }
 
     /// Sends a request and returns whatever comes.
@@ -47,16 +56,24 @@ impl Console {
     /// # Errors
     /// When there is no answer, or one that is no JSON.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base)).bearer_auth(&self.secret);
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.base))
+            .bearer_auth(&self.secret);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.with_context(|| format!("{method} {path}"))?;
+        let response = request
+            .send()
+            .await
+            .with_context(|| format!("{method} {path}"))?;
         let status = response.status().as_u16();
         let text = response.text().await?;
         let body = match text.is_empty() {
             true => Value::Null,
-            false => serde_json::from_str(&text).with_context(|| format!("{method} {path} answered {status} and no JSON: {text}"))?,
+            false => serde_json::from_str(&text).with_context(|| {
+                format!("{method} {path} answered {status} and no JSON: {text}")
+            })?,
         };
         Ok(Answer { status, body })
     }
@@ -64,7 +81,11 @@ impl Console {
     async fn expect(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let answer = self.ask(method.clone(), path, body).await?;
         if !(200..300).contains(&answer.status) {
-            bail!("{method} {path} answered {}: {}", answer.status, answer.body);
+            bail!(
+                "{method} {path} answered {}: {}",
+                answer.status,
+                answer.body
+            );
         }
         Ok(answer.body)
     }
@@ -100,7 +121,12 @@ impl Console {
     pub async fn save_settings(&self, connection: &str, settings: &Value) -> Result<Value> {
         let path = format!("/api/connections/{connection}/settings");
         let version = self.get(&path).await?["version"].clone();
-        self.expect(Method::PUT, &path, Some(&json!({ "version": version, "settings": settings }))).await
+        self.expect(
+            Method::PUT,
+            &path,
+            Some(&json!({ "version": version, "settings": settings })),
+        )
+        .await
     }
 
     /// Starts a run and returns its id.
@@ -108,8 +134,16 @@ impl Console {
     /// # Errors
     /// As [`Console::get`].
     pub async fn start_run(&self, connection: &str, kind: &str) -> Result<String> {
-        let run = self.post(&format!("/api/connections/{connection}/runs"), &json!({ "kind": kind })).await?;
-        Ok(run["id"].as_str().context("a run without an id")?.to_owned())
+        let run = self
+            .post(
+                &format!("/api/connections/{connection}/runs"),
+                &json!({ "kind": kind }),
+            )
+            .await?;
+        Ok(run["id"]
+            .as_str()
+            .context("a run without an id")?
+            .to_owned())
     }
 
     /// The latest run of a kind.
@@ -117,19 +151,36 @@ impl Console {
     /// # Errors
     /// As [`Console::get`], or when there is none.
     pub async fn latest_run(&self, connection: &str, kind: &str) -> Result<String> {
-        let runs = self.get(&format!("/api/connections/{connection}/runs")).await?;
-        let latest = runs["items"].as_array().into_iter().flatten().find(|run| run["kind"] == kind);
-        Ok(latest.and_then(|run| run["id"].as_str()).with_context(|| format!("no {kind} run of {connection}"))?.to_owned())
+        let runs = self
+            .get(&format!("/api/connections/{connection}/runs"))
+            .await?;
+        let latest = runs["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|run| run["kind"] == kind);
+        Ok(latest
+            .and_then(|run| run["id"].as_str())
+            .with_context(|| format!("no {kind} run of {connection}"))?
+            .to_owned())
     }
 
     /// Waits until a run has ended and returns it; `seen` gets every look at it.
     ///
     /// # Errors
     /// When it has not ended within the budget, or can't be read.
-    pub async fn await_run(&self, connection: &str, run: &str, budget: Duration, mut seen: impl FnMut(&Value)) -> Result<Value> {
+    pub async fn await_run(
+        &self,
+        connection: &str,
+        run: &str,
+        budget: Duration,
+        mut seen: impl FnMut(&Value),
+    ) -> Result<Value> {
         let deadline = Instant::now() + budget;
         loop {
-            let state = self.get(&format!("/api/connections/{connection}/runs/{run}")).await?;
+            let state = self
+                .get(&format!("/api/connections/{connection}/runs/{run}"))
+                .await?;
             seen(&state);
             if state["status"] != "running" {
                 return Ok(state);

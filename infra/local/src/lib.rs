@@ -19,6 +19,8 @@
 
 mod aws;
 mod cloudformation;
+mod console;
+pub mod demo;
 mod emulator;
 mod front_door;
 mod functions;
@@ -26,12 +28,17 @@ mod observe;
 mod package;
 mod place;
 mod python;
+mod scope;
 mod stack;
+mod world;
 
 pub use aws::Client;
+pub use console::{Answer, Console};
 pub use emulator::{Emulator, EmulatorOptions};
 pub use front_door::FrontDoor;
 pub use functions::{FUNCTIONS, QUEUES, build_functions};
 pub use observe::Depth;
 pub use place::{project_directory, target_directory};
+pub use scope::{InScope, in_scope};
 pub use stack::{DeployOptions, OauthClient, Queue, Stack, Tables};
+pub use world::{World, WorldOptions};

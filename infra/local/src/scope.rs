@@ -17,35 +17,72 @@ pub type InScope = BTreeMap<&'static str, BTreeSet<String>>;
 pub fn in_scope(zoho: &Server, admits: impl Fn(&Value) -> bool) -> Result<InScope> {
     let now = zoho.now();
     let world = zoho.zoho();
-    let organisation = world.organisations().next().map(|organisation| organisation.id()).unwrap_or_default();
+    let organisation = world
+        .organisations()
+        .next()
+        .map(|organisation| organisation.id)
+        .unwrap_or_default();
     let rows = |module: &str| world.records(organisation, module, now);
-    let text = |row: &Value, field: &str| row[field].as_str().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let text = |row: &Value, field: &str| {
+        row[field]
+            .as_str()
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+    };
     let id = |row: &Value| row["id"].as_str().unwrap_or_default().to_owned();
     let lookup = |row: &Value, field: &str| row[field]["id"].as_str().map(str::to_owned);
 
     let mut seen = BTreeSet::new();
     let accounts: BTreeSet<String> = rows("Accounts")?
         .iter()
-        .filter(|row| admits(row) && text(row, "External_ID").is_some_and(|external| seen.insert(external)))
+        .filter(|row| {
+            admits(row) && text(row, "External_ID").is_some_and(|external| seen.insert(external))
+        })
         .map(id)
         .collect();
-    let of_account = |row: &Value| lookup(row, "Account_Name").is_some_and(|account| accounts.contains(&account));
+    let of_account = |row: &Value| {
+        lookup(row, "Account_Name").is_some_and(|account| accounts.contains(&account))
+    };
     let mut seen = BTreeSet::new();
     let contacts: BTreeSet<String> = rows("Contacts")?
         .iter()
-        .filter(|row| of_account(row) && text(row, "Email").is_some_and(|email| seen.insert(email.to_lowercase())))
+        .filter(|row| {
+            of_account(row)
+                && text(row, "Email").is_some_and(|email| seen.insert(email.to_lowercase()))
+        })
         .map(id)
         .collect();
-    let deals: BTreeSet<String> = rows("Deals")?.iter().filter(|row| of_account(row)).map(id).collect();
+    let deals: BTreeSet<String> = rows("Deals")?
+        .iter()
+        .filter(|row| of_account(row))
+        .map(id)
+        .collect();
     let tied = |row: &Value| {
-        let what = lookup(row, "What_Id").is_some_and(|what| accounts.contains(&what) || deals.contains(&what));
+        let what = lookup(row, "What_Id")
+            .is_some_and(|what| accounts.contains(&what) || deals.contains(&what));
         what || lookup(row, "Who_Id").is_some_and(|who| contacts.contains(&who))
     };
-    let tasks: BTreeSet<String> = rows("Tasks")?.iter().filter(|row| tied(row)).map(id).collect();
+    let tasks: BTreeSet<String> = rows("Tasks")?
+        .iter()
+        .filter(|row| tied(row))
+        .map(id)
+        .collect();
     let users: BTreeSet<String> = world
         .organisation(organisation)
         .into_iter()
-        .flat_map(|organisation| organisation.users().map(|user| user.id.to_string()).collect::<Vec<_>>())
+        .flat_map(|organisation| {
+            organisation
+                .users
+                .keys()
+                .map(u64::to_string)
+                .collect::<Vec<_>>()
+        })
         .collect();
-    Ok(InScope::from([("account", accounts), ("contact", contacts), ("deal", deals), ("task", tasks), ("user", users)]))
+    Ok(InScope::from([
+        ("account", accounts),
+        ("contact", contacts),
+        ("deal", deals),
+        ("task", tasks),
+        ("user", users),
+    ]))
 }

@@ -246,6 +246,12 @@ impl Stack {
         &self.queues
     }
 
+    /// The functions' names in the emulator, by their own.
+    #[must_use]
+    pub fn functions(&self) -> &BTreeMap<String, String> {
+        &self.functions
+    }
+
     /// A client with all rights, for what this type does not offer.
     #[must_use]
     pub fn client(&self) -> &Client {

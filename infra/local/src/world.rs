@@ -54,26 +54,42 @@ impl World {
     ///
     /// # Errors
     /// When anything of it fails.
-    pub async fn start(emulator: &Emulator, functions: &Path, options: WorldOptions) -> Result<Self> {
+    pub async fn start(
+        emulator: &Emulator,
+        functions: &Path,
+        options: WorldOptions,
+    ) -> Result<Self> {
         let door = FrontDoor::open_on(options.port).await?;
         let zoho = match &options.organisation {
             Some(spec) => Some(simulate(spec, door.url()).await?),
             None => None,
         };
         let simulated = OauthClient {
-            data_centre: options.organisation.as_ref().map_or("us".to_owned(), |spec| spec.dc.clone()),
+            data_centre: options
+                .organisation
+                .as_ref()
+                .map_or("us".to_owned(), |spec| spec.dc.clone()),
             client_id: CLIENT_ID.to_owned(),
             client_secret: CLIENT_SECRET.to_owned(),
         };
         let mut deploy = DeployOptions::new(&options.name, functions, door.url());
-        deploy.zoho_directory = zoho.as_ref().map(|zoho| zoho.base_url().to_owned()).unwrap_or_default();
+        deploy.zoho_directory = zoho
+            .as_ref()
+            .map(|zoho| zoho.base_url().to_owned())
+            .unwrap_or_default();
         deploy.oauth_clients = vec![options.live.unwrap_or(simulated)];
         deploy.retry_after = options.retry_after;
         let stack = Stack::deploy(emulator, deploy).await?;
         door.lead_to(&stack);
         let operator = stack.secret("operator").await?;
         let console = Console::new(door.url(), &operator)?;
-        Ok(Self { stack, zoho, door, console, operator })
+        Ok(Self {
+            stack,
+            zoho,
+            door,
+            console,
+            operator,
+        })
     }
 
     /// The simulated Zoho.
@@ -81,7 +97,9 @@ impl World {
     /// # Errors
     /// When the world uses the real one.
     pub fn zoho(&self) -> Result<&Server> {
-        self.zoho.as_ref().context("this world has no simulated Zoho")
+        self.zoho
+            .as_ref()
+            .context("this world has no simulated Zoho")
     }
 
     /// Presses "Connect Zoho" and accepts, as a browser does it, and returns the page at the end.
@@ -89,7 +107,12 @@ impl World {
     /// # Errors
     /// When a redirect lacks or the last page is no success.
     pub async fn connect(&self, connection: &str, data_centre: &str) -> Result<String> {
-        let (status, page) = self.walk_consent(&format!("{}/connect/{connection}?dc={data_centre}", self.door.url())).await?;
+        let (status, page) = self
+            .walk_consent(&format!(
+                "{}/connect/{connection}?dc={data_centre}",
+                self.door.url()
+            ))
+            .await?;
         if !status.is_success() {
             bail!("connecting ended with {status}: {page}");
         }
@@ -101,13 +124,18 @@ impl World {
     /// # Errors
     /// When a request fails, or there are too many redirects.
     pub async fn walk_consent(&self, from: &str) -> Result<(StatusCode, String)> {
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
         let mut at: Url = from.parse()?;
         let mut cookie: Option<String> = None;
         for _ in 0..10 {
             let mut request = http.get(at.clone());
             // The cookie is the public address's own.
-            if let Some(cookie) = cookie.as_ref().filter(|_| at.as_str().starts_with(self.door.url())) {
+            if let Some(cookie) = cookie
+                .as_ref()
+                .filter(|_| at.as_str().starts_with(self.door.url()))
+            {
                 request = request.header(header::COOKIE, cookie);
             }
             let response = request.send().await?;
@@ -161,7 +189,10 @@ impl World {
 
 async fn simulate(spec: &OrganisationSpec, public_url: &str) -> Result<Server> {
     let mut zoho = Zoho::new(spec.seed, "");
-    #[expect(clippy::disallowed_methods, reason = "the organisation is made as of today")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the organisation is made as of today"
+    )]
     let now = jiff::Timestamp::now();
     zoho.add_organisation(spec, now);
     zoho.oauth.register(ZohoClient {
