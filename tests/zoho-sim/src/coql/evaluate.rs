@@ -107,7 +107,7 @@ pub(crate) fn run(
 fn key_of(selected: &Selected) -> String {
     match (&selected.alias, selected.function) {
         (Some(alias), _) => alias.clone(),
-        (None, Some(function)) => format!("{}({})", function.name(), selected.path.0),
+        (None, Some(_)) => format!("{}({})", selected.written, selected.path.0),
         (None, None) => selected.path.0.clone(),
     }
 }
@@ -369,7 +369,7 @@ fn grouped(
             })
         })
         .collect::<Result<Vec<_>, Refusal>>()?;
-    let mut found: Vec<(Vec<Value>, Vec<Sum>, &Record)> = Vec::new();
+    let mut found: Vec<(Vec<Sum>, Option<&Record>)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for record in scan.ordered(&[], usize::MAX, keep) {
         let values: Vec<Value> = groups
@@ -377,15 +377,19 @@ fn grouped(
             .map(|column| column.value(organisation, module, record, now).into_owned())
             .collect();
         let place = *places.entry(format!("{values:?}")).or_insert_with(|| {
-            found.push((values, vec![Sum::default(); outputs.len()], record));
+            found.push((vec![Sum::default(); outputs.len()], Some(record)));
             found.len() - 1
         });
-        let Some((_, sums, _)) = found.get_mut(place) else {
+        let Some((sums, _)) = found.get_mut(place) else {
             continue;
         };
         for (sum, output) in sums.iter_mut().zip(&outputs) {
             sum.add(&output.column.value(organisation, module, record, now));
         }
+    }
+    if found.is_empty() && groups.is_empty() {
+        // Nothing was found, and counting nothing gives a row all the same.
+        found.push((vec![Sum::default(); outputs.len()], None));
     }
     let ordering = query
         .order_by
@@ -399,20 +403,24 @@ fn grouped(
         .collect::<Result<Vec<_>, _>>()?;
     let mut rows: Vec<(Vec<Value>, Json)> = found
         .iter()
-        .map(|(_, sums, record)| {
+        .map(|(sums, record)| {
             let mut row = Map::new();
             let mut values = Vec::with_capacity(outputs.len());
             for (output, sum) in outputs.iter().zip(sums) {
-                let value = match output.function {
-                    Some(function) => sum.result(function),
-                    None => output
-                        .column
-                        .value(organisation, module, record, now)
-                        .into_owned(),
-                };
-                let json = match output.function {
-                    None => shown(organisation, module, record, &output.column, viewer),
-                    Some(_) => aggregate_as_json(organisation, &value, viewer),
+                let (value, json) = match (output.function, record) {
+                    (Some(function), _) => {
+                        let value = sum.result(function);
+                        let json = aggregate_as_json(organisation, &value, viewer);
+                        (value, json)
+                    }
+                    (None, Some(record)) => (
+                        output
+                            .column
+                            .value(organisation, module, record, now)
+                            .into_owned(),
+                        shown(organisation, module, record, &output.column, viewer),
+                    ),
+                    (None, None) => (Value::Null, Json::Null),
                 };
                 row.insert(output.key.clone(), json);
                 values.push(value);

@@ -154,32 +154,31 @@ fn paging(input: &mut Input<'_>) -> ModalResult<(usize, usize)> {
 }
 
 fn selected(input: &mut Input<'_>) -> ModalResult<Selected> {
-    let (function, path) = alt((aggregate, path.map(|path| (None, path)))).parse_next(input)?;
+    let plain = path.map(|path| (None, String::new(), path));
+    let (function, written, path) = alt((aggregate, plain)).parse_next(input)?;
     let alias = opt(preceded(word("as"), preceded(multispace0, name))).parse_next(input)?;
     Ok(Selected {
         function,
+        written,
         path,
         alias,
     })
 }
 
-fn aggregate(input: &mut Input<'_>) -> ModalResult<(Option<Function>, Path)> {
+fn aggregate(input: &mut Input<'_>) -> ModalResult<(Option<Function>, String, Path)> {
     multispace0.parse_next(input)?;
-    let function = alt((
+    let (function, written) = alt((
         Caseless("count").value(Function::Count),
         Caseless("sum").value(Function::Sum),
         Caseless("avg").value(Function::Avg),
         Caseless("min").value(Function::Min),
         Caseless("max").value(Function::Max),
     ))
+    .with_taken()
     .parse_next(input)?;
-    let path = delimited(
-        symbol("("),
-        alt((path, symbol("*").value(Path("id".to_owned())))),
-        symbol(")"),
-    )
-    .parse_next(input)?;
-    Ok((Some(function), path))
+    let everything = symbol("*").value(Path("id".to_owned()));
+    let path = delimited(symbol("("), alt((path, everything)), symbol(")")).parse_next(input)?;
+    Ok((Some(function), written.to_owned(), path))
 }
 
 fn order_key(input: &mut Input<'_>) -> ModalResult<(Path, bool)> {

@@ -53,6 +53,8 @@ pub(crate) enum Function {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Selected {
     pub(crate) function: Option<Function>,
+    /// The function as it was written, which is how the reply names it.
+    pub(crate) written: String,
     pub(crate) path: Path,
     pub(crate) alias: Option<String>,
 }
@@ -175,7 +177,7 @@ impl fmt::Display for Query {
             .iter()
             .map(|column| {
                 let text = match column.function {
-                    Some(function) => format!("{}({})", function.name(), column.path),
+                    Some(_) => format!("{}({})", column.written, column.path),
                     None => column.path.to_string(),
                 };
                 match &column.alias {
