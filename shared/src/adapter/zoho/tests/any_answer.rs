@@ -1,0 +1,142 @@
+//! Whatever comes back, the adapter gives a value or an error, never panics, and never tells what it must not.
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use serde_json::json as value;
+
+use super::*;
+use crate::port::Crm;
+
+/// Texts that an answer should not make the adapter repeat, and words that it looks for.
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("ada@example.com".to_owned()),
+        Just(format!("no '{}' here", SECRETS[0])),
+        Just(format!("token {} is bad", SECRETS[1])),
+        prop::sample::select(vec![
+            "SUCCESS",
+            "INVALID_DATA",
+            "DUPLICATE_DATA",
+            "ALREADY_MODIFIED",
+            "INVALID_TOKEN",
+            "error",
+            "success",
+            "Access Denied",
+            "invalid_code",
+            "7",
+            "2026-11-23T10:00:00Z",
+            "$.data[0].Email",
+            "",
+        ])
+        .prop_map(str::to_owned),
+        ".*",
+    ]
+}
+
+fn key() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => prop::sample::select(vec![
+            "data", "users", "fields", "org", "info", "more_records", "code", "details", "message", "status", "id",
+            "errors", "api_name", "data_type", "json_path", "duplicate_record", "Modified_Time", "access_token", "error",
+            "expires_in", "scope", "zgid", "time_zone", "license_details", "unique", "pick_list_values", "COUNT(id)",
+        ])
+        .prop_map(str::to_owned),
+        1 => word(),
+    ]
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        word().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 64, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            btree_map(key(), inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn any_body() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        1 => vec(any::<u8>(), 0..200),
+        4 => any_json().prop_map(|json| json.to_string().into_bytes()),
+        1 => (any_json(), any::<prop::sample::Index>()).prop_map(|(json, at)| {
+            let mut body = json.to_string().into_bytes();
+            body.truncate(at.index(body.len() + 1));
+            body
+        }),
+        4 => any_json().prop_map(|inner| value!({ "data": [inner], "info": { "more_records": false } }).to_string().into_bytes()),
+    ]
+}
+
+fn any_response() -> impl Strategy<Value = Response> {
+    let status = prop_oneof![
+        Just(200_u16),
+        prop::sample::select(vec![
+            201, 202, 204, 207, 304, 400, 401, 403, 404, 412, 429, 500
+        ]),
+        any::<u16>(),
+    ];
+    let headers = vec(
+        (
+            prop::sample::select(vec!["Date", "Retry-After", "X-API-CREDITS-REMAINING"]),
+            prop_oneof![Just(DATE.to_owned()), word()],
+        ),
+        0..4,
+    );
+    (status, headers, any_body()).prop_map(|(status, headers, body)| Response {
+        status,
+        headers: headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        body,
+    })
+}
+
+async fn all_errors(response: &Response) -> Vec<CrmError> {
+    let script = Script::new((0..10).map(|_| Ok(response.clone())));
+    let crm = script.crm();
+    let caller = caller();
+    let one = [record(&[("Email", value!("ada@example.com"))])];
+    let changed = [("7".parse().unwrap(), one[0].clone())];
+    let since = Some(time("2026-11-23T10:00:00Z"));
+    let errors = [
+        crm.exchange(DataCentre::Us, &client(), &code(), "https://tandem.example")
+            .await
+            .err(),
+        crm.refresh(DataCentre::Us, &client(), &refresh())
+            .await
+            .err(),
+        crm.revoke(DataCentre::Us, &refresh()).await.err(),
+        crm.organisation(&caller).await.err(),
+        crm.fields(&caller, Object::Contact).await.err(),
+        crm.select(&caller, &contacts()).await.err(),
+        crm.count(&caller, Object::Contact).await.err(),
+        crm.users(&caller, 1, since).await.err(),
+        crm.insert(&caller, Object::Contact, &one, &[]).await.err(),
+        crm.update(&caller, Object::Contact, &changed, &[], since)
+            .await
+            .err(),
+    ];
+    errors.into_iter().flatten().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_answer_is_a_value_or_a_discreet_error(response in any_response()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for error in runtime.block_on(all_errors(&response)) {
+            tells_nothing(&error);
+            prop_assert!(shown(&error).chars().count() < 2_000);
+            error.disposition();
+        }
+    }
+}
