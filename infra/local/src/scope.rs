@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use jiff::Timestamp;
 use serde_json::Value;
-use zoho_sim::Server;
+use zoho_sim::Zoho;
 
 /// The ids of an organisation's records that should be on the platform, by object.
 pub type InScope = BTreeMap<&'static str, BTreeSet<String>>;
@@ -13,15 +14,13 @@ pub type InScope = BTreeMap<&'static str, BTreeSet<String>>;
 /// deals of these accounts; tasks tied to any of them; all users.
 ///
 /// # Errors
-/// When the simulator has no organisation.
-pub fn in_scope(zoho: &Server, admits: impl Fn(&Value) -> bool) -> Result<InScope> {
-    let now = zoho.now();
-    let world = zoho.zoho();
-    let organisation = world
-        .organisations()
-        .next()
-        .map(|organisation| organisation.id)
-        .unwrap_or_default();
+/// When there is no such organisation.
+pub fn in_scope(
+    world: &Zoho,
+    organisation: u64,
+    now: Timestamp,
+    admits: impl Fn(&Value) -> bool,
+) -> Result<InScope> {
     let rows = |module: &str| world.records(organisation, module, now);
     let text = |row: &Value, field: &str| {
         row[field]

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use tandem::adapter::zoho::ZohoCrm;
 use tandem::connection::{Connection, Organisation, Status};
 use tandem::data_centre::{DataCentre, Directory};
 use tandem::identifier::ConnectionId;
 use tandem::port::{Clock as _, Connections as _, Crm, Error, Ports, Vault as _};
 use tandem::secret::{OAuthClient, Secret, Tokens};
 
-use crate::{Faults, Faulty, ManualClock, MemoryQueue, MemoryStore, MemoryVault, SeededEntropy};
+use crate::{
+    Faults, Faulty, ManualClock, MemoryQueue, MemoryStore, MemoryVault, SeededEntropy, SimulatedZoho,
+};
 
 /// The outside world of a test: a clock moved by hand, randomness from a seed, tables, queues and secrets in memory, and the Zoho given.
 #[derive(Clone)]
@@ -36,6 +39,20 @@ impl World {
     /// A world that a seed decides, at `now`. Each data centre has its OAuth client, the console its operator's secret (`operator`).
     #[must_use]
     pub fn new(seed: u64, now: Timestamp, directory: Directory, crm: Arc<dyn Crm>) -> Self {
+        Self::with_clock(seed, Arc::new(ManualClock::at(now)), directory, crm)
+    }
+
+    /// A world whose Zoho is the simulator's model, called in this process and by the same clock.
+    #[must_use]
+    pub fn simulated(seed: u64, now: Timestamp) -> (Self, Arc<SimulatedZoho>) {
+        let clock = Arc::new(ManualClock::at(now));
+        let zoho = Arc::new(SimulatedZoho::new(seed, clock.clone()));
+        let directory = SimulatedZoho::directory();
+        let crm = Arc::new(ZohoCrm::with_transport(directory.clone(), zoho.clone()));
+        (Self::with_clock(seed, clock, directory, crm), zoho)
+    }
+
+    fn with_clock(seed: u64, clock: Arc<ManualClock>, directory: Directory, crm: Arc<dyn Crm>) -> Self {
         let vault = MemoryVault::default();
         for centre in DataCentre::ALL {
             let client = OAuthClient {
@@ -45,7 +62,6 @@ impl World {
             vault.set_oauth_client(centre, client);
         }
         vault.set_operator(Secret::new("operator"));
-        let clock = Arc::new(ManualClock::at(now));
         Self {
             queue: Arc::new(MemoryQueue::new(clock.clone())),
             clock,

@@ -207,7 +207,7 @@ impl Teller<'_> {
                 ended["status"].as_str(),
                 Some("complete"),
             );
-            checks.compare_scope(after, &in_scope(teller.zoho()?, is_active)?);
+            checks.compare_scope(after, &teller.in_scope()?);
             for (object, rows) in teller.rows()? {
                 checks.equal(
                     &format!("rows read of {object}s"),
@@ -218,6 +218,12 @@ impl Teller<'_> {
             Ok(())
         })
         .await
+    }
+
+    fn in_scope(&self) -> Result<InScope> {
+        let zoho = self.zoho()?;
+        let (organisation, now) = (organisation(zoho), zoho.now());
+        in_scope(&zoho.zoho(), organisation, now, is_active)
     }
 
     /// How many rows Zoho has of each object.
@@ -238,7 +244,7 @@ impl Teller<'_> {
     }
 
     async fn hundred_changes(&mut self, before: Look) -> Result<Look> {
-        let scope = in_scope(self.zoho()?, is_active)?;
+        let scope = self.in_scope()?;
         let of = |object: &str, number: usize| {
             scope
                 .get(object)
@@ -283,7 +289,7 @@ impl Teller<'_> {
             began,
             async |teller, before, after, checks| {
                 checks.equal("records written", before.records_written(after), changed);
-                checks.compare_scope(after, &in_scope(teller.zoho()?, is_active)?);
+                checks.compare_scope(after, &teller.in_scope()?);
                 let arrived = |object: &str, field: &str, value: &Value| {
                     after
                         .present()
@@ -432,7 +438,8 @@ impl Teller<'_> {
     }
 
     async fn leaving(&mut self, before: Look) -> Result<Look> {
-        let leaving: Vec<String> = in_scope(self.zoho()?, is_active)?
+        let leaving: Vec<String> = self
+            .in_scope()?
             .get("account")
             .into_iter()
             .flatten()
