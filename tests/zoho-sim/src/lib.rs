@@ -24,3 +24,7 @@ pub use org::Organisation;
 pub use request::{Answer, Refusal, Request, http_date};
 pub use server::{CONTROL_KEY, Server, ServerError};
 pub use zoho::{Started, Zoho};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,5 +1,7 @@
 //! The server as an independent client meets it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, where a failure is a failure")]
+
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use std::io::Read;

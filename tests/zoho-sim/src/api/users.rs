@@ -77,7 +77,10 @@ pub(super) fn one(call: &mut Call<'_>, id: &str) -> Result<Answer, Refusal> {
     Ok(Answer::json(200, &json!({ "users": [show(call, user)] })))
 }
 
-fn kind_of(kind: &str, me: u64) -> Result<Box<dyn Fn(&User) -> bool>, Refusal> {
+/// Whether a user belongs to a type.
+type Kind = Box<dyn Fn(&User) -> bool>;
+
+fn kind_of(kind: &str, me: u64) -> Result<Kind, Refusal> {
     let active = |user: &User| user.status == UserStatus::Active;
     Ok(match kind {
         "AllUsers" => Box::new(|_| true),

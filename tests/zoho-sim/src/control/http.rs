@@ -1,15 +1,17 @@
 //! The control API: the verbs as JSON over HTTP, without the HTTP.
 
+use super::bodies::{
+    BulkBody, ClientBody, Clock, Delay, FieldBody, IssueBody, MergeBody, ModuleBody,
+    OrganisationBody, RevokeBody, SettingsBody, TransferBody, UserBody, WriteBody,
+};
 use super::{ControlError, Edit, RecordFlags};
 use crate::faults::{Fault, Throttle};
 use crate::generate::OrganisationSpec;
-use crate::oauth::{Client, Consent, Grant};
-use crate::org::schema::Alteration;
-use crate::org::user::UserStatus;
+use crate::oauth::{Client, Grant};
 use crate::request::{Answer, Request};
 use crate::zoho::Zoho;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
 type Reply = Result<Json, ControlError>;
@@ -484,144 +486,4 @@ fn body<T: DeserializeOwned>(request: &Request) -> Result<T, ControlError> {
         &request.body
     };
     serde_json::from_slice(bytes).map_err(|error| ControlError::Invalid(error.to_string()))
-}
-
-/// Tells an absent key from a null one.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Some)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClientBody {
-    client_id: String,
-    name: Option<String>,
-    client_secret: Option<String>,
-    #[serde(default)]
-    secrets: std::collections::BTreeMap<String, String>,
-    redirect_uris: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WriteBody {
-    values: Map<String, Json>,
-    user: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BulkBody {
-    #[serde(rename = "where")]
-    condition: Option<String>,
-    values: Option<Map<String, Json>>,
-    #[serde(default)]
-    edits: Vec<EditBody>,
-    user: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EditBody {
-    id: String,
-    values: Map<String, Json>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MergeBody {
-    losers: Vec<String>,
-    user: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FieldBody {
-    hidden: Option<bool>,
-    unique: Option<bool>,
-    #[serde(default, deserialize_with = "present")]
-    alteration: Option<Option<Alteration>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ModuleBody {
-    disabled: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UserBody {
-    status: Option<UserStatus>,
-    time_zone: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TransferBody {
-    to: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OrganisationBody {
-    #[serde(default, deserialize_with = "present")]
-    credit_limit: Option<Option<u32>>,
-    #[serde(default, deserialize_with = "present")]
-    concurrency_limit: Option<Option<u32>>,
-    workflows: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Login {
-    organisation: String,
-    user: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SettingsBody {
-    consent: Option<Consent>,
-    #[serde(default, deserialize_with = "present")]
-    login: Option<Option<Login>>,
-    #[serde(default, deserialize_with = "present")]
-    granted_scopes: Option<Option<Vec<String>>>,
-    code_life_seconds: Option<i64>,
-    token_life_seconds: Option<i64>,
-    token_limits: Option<bool>,
-    name_wrong_host: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IssueBody {
-    organisation: Option<String>,
-    user: Option<String>,
-    client_id: Option<String>,
-    scopes: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RevokeBody {
-    token: Option<String>,
-    organisation: Option<String>,
-    scope: Option<String>,
-    #[serde(default)]
-    refresh_tokens: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Delay {
-    ms: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Clock {
-    seconds: i64,
 }

@@ -1,6 +1,7 @@
 //! What happens in Zoho without the API: people edit, delete and merge, administrators change permissions.
 
-pub(crate) mod http;
+mod bodies;
+mod http;
 
 use crate::api::{self, Writer};
 use crate::org::record::Value;

@@ -3,6 +3,7 @@
 mod modules;
 mod people;
 mod records;
+mod work;
 
 pub use modules::standard as standard_modules;
 

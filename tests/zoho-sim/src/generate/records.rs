@@ -1,7 +1,7 @@
 //! Accounts, contacts, deals and tasks.
 
 use super::OrganisationSpec;
-use super::modules::{INDUSTRIES, INTERESTS, PRIORITIES, STAGES, TASK_STATUSES};
+use super::modules::{INDUSTRIES, INTERESTS};
 use super::people::{mailbox, name, pick};
 use crate::org::Organisation;
 use crate::org::record::{Record, Row, Value};
@@ -84,20 +84,20 @@ const WORDS: [&str; 16] = [
 ];
 
 /// What records are made from.
-struct Maker<'a> {
-    organisation: &'a mut Organisation,
-    random: &'a mut StdRng,
-    now: Timestamp,
-    owners: Vec<u64>,
-    people: Vec<u64>,
+pub(super) struct Maker<'a> {
+    pub(super) organisation: &'a mut Organisation,
+    pub(super) random: &'a mut StdRng,
+    pub(super) now: Timestamp,
+    pub(super) owners: Vec<u64>,
+    pub(super) people: Vec<u64>,
     /// Seconds in which many records changed at once, as after an import.
-    clusters: Vec<Timestamp>,
+    pub(super) clusters: Vec<Timestamp>,
 }
 
 /// A record under construction, filled by field name.
-struct Draft {
-    module: usize,
-    record: Record,
+pub(super) struct Draft {
+    pub(super) module: usize,
+    pub(super) record: Record,
 }
 
 pub(super) fn add(
@@ -134,15 +134,15 @@ pub(super) fn add(
 }
 
 impl Maker<'_> {
-    fn chance(&mut self, percent: u32) -> bool {
+    pub(super) fn chance(&mut self, percent: u32) -> bool {
         self.random.random_range(0..100) < percent
     }
 
-    fn one<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> Option<&'a T> {
+    pub(super) fn one<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> Option<&'a T> {
         pick(self.random, from)
     }
 
-    fn id(&mut self, from: &[u64]) -> Option<u64> {
+    pub(super) fn id(&mut self, from: &[u64]) -> Option<u64> {
         if from.is_empty() {
             None
         } else {
@@ -150,18 +150,18 @@ impl Maker<'_> {
         }
     }
 
-    fn words(&mut self, count: usize) -> String {
+    pub(super) fn words(&mut self, count: usize) -> String {
         let words: Vec<&str> = (0..count)
             .filter_map(|_| pick(self.random, &WORDS))
             .collect();
         words.join(" ")
     }
 
-    fn number(&mut self, low: i64, high: i64, scale: u32) -> Value {
+    pub(super) fn number(&mut self, low: i64, high: i64, scale: u32) -> Value {
         Value::Number(Decimal::new(self.random.random_range(low..=high), scale).normalize())
     }
 
-    fn date(&mut self, from_days: i32, to_days: i32) -> Date {
+    pub(super) fn date(&mut self, from_days: i32, to_days: i32) -> Date {
         let today = self
             .now
             .to_zoned_datetime(self.organisation.zone.clone())
@@ -171,7 +171,7 @@ impl Maker<'_> {
     }
 
     /// A record whose creation lies as far along the past two years as its number lies along the count.
-    fn draft(&mut self, module: &str, number: usize, count: usize) -> Draft {
+    pub(super) fn draft(&mut self, module: &str, number: usize, count: usize) -> Draft {
         let module = self.organisation.position(module).unwrap_or(0);
         let fields = self
             .organisation
@@ -213,7 +213,7 @@ impl Maker<'_> {
         Draft { module, record }
     }
 
-    fn set(&self, draft: &mut Draft, name: &str, value: Value) {
+    pub(super) fn set(&self, draft: &mut Draft, name: &str, value: Value) {
         if let Some(position) = self
             .organisation
             .modules
@@ -224,7 +224,7 @@ impl Maker<'_> {
         }
     }
 
-    fn keep(&mut self, draft: Draft) -> u64 {
+    pub(super) fn keep(&mut self, draft: Draft) -> u64 {
         let id = draft.record.id;
         if let Some(table) = self.organisation.tables.get_mut(draft.module) {
             table.put(draft.record);
@@ -250,7 +250,7 @@ impl Maker<'_> {
     }
 
     fn phone(&mut self) -> Value {
-        let number: u64 = self.random.random_range(200_000_0000..999_999_9999);
+        let number: u64 = self.random.random_range(2_000_000_000..9_999_999_999);
         Value::text(match self.random.random_range(0..3) {
             0 => format!("+1 {number}"),
             1 => format!("({}) {}", number / 10_000_000, number % 10_000_000),
@@ -497,156 +497,6 @@ impl Maker<'_> {
                 "Billing_Contact",
                 billing.map_or(Value::Null, Value::Reference),
             );
-            self.keep(draft);
-        }
-    }
-
-    fn deals(&mut self, spec: &OrganisationSpec, accounts: &[u64], contacts: &[u64]) -> Vec<u64> {
-        let count = spec.deals();
-        let mut made = Vec::with_capacity(count);
-        for number in 0..count {
-            let mut draft = self.draft("Deals", number, count);
-            let topic = self
-                .one(&[
-                    "Renewal",
-                    "Expansion",
-                    "Pilot",
-                    "Support contract",
-                    "更新",
-                    "Продление",
-                ])
-                .unwrap_or("Deal");
-            self.set(
-                &mut draft,
-                "Deal_Name",
-                Value::text(format!("{topic} {number}")),
-            );
-            let (stage, probability) = STAGES
-                .get(self.random.random_range(0..STAGES.len()))
-                .copied()
-                .unwrap_or(("Qualification", 10));
-            self.set(&mut draft, "Stage", Value::text(stage));
-            self.set(&mut draft, "Probability", Value::Number(probability.into()));
-            if !self.chance(3) {
-                let account = self.id(accounts);
-                self.set(
-                    &mut draft,
-                    "Account_Name",
-                    account.map_or(Value::Null, Value::Reference),
-                );
-            }
-            if self.chance(70) {
-                let contact = self.id(contacts);
-                self.set(
-                    &mut draft,
-                    "Contact_Name",
-                    contact.map_or(Value::Null, Value::Reference),
-                );
-            }
-            if !self.chance(4) {
-                let amount = self.number(10_000, 50_000_000, 2);
-                self.set(&mut draft, "Amount", amount);
-            }
-            let closing = self.date(-700, 200);
-            self.set(&mut draft, "Closing_Date", Value::Date(closing));
-            let start = self.date(-720, 100);
-            self.set(&mut draft, "Start_Date", Value::Date(start));
-            if !self.chance(15) {
-                let days = self.random.random_range(30..720);
-                let end = start.checked_add(Span::new().days(days)).unwrap_or(start);
-                self.set(&mut draft, "End_Date", Value::Date(end));
-            }
-            let kind = self
-                .one(&["Existing Business", "New Business"])
-                .unwrap_or("");
-            self.set(&mut draft, "Type", Value::text(kind));
-            self.set(&mut draft, "Pipeline", Value::text("Standard (Standard)"));
-            self.set(
-                &mut draft,
-                "Order_Number",
-                Value::text(format!("ORD-{number:05}")),
-            );
-            let seats = self.number(1, 5_000, 0);
-            self.set(&mut draft, "Seats", seats);
-            let margin = self.number(-2_000, 9_000, 2);
-            self.set(&mut draft, "Margin", margin);
-            let renewal = self.chance(40);
-            self.set(&mut draft, "Renewal", Value::Boolean(renewal));
-            if stage == "Closed Won" {
-                let signed = draft.record.modified();
-                self.set(&mut draft, "Signed_At", Value::Instant(signed));
-            }
-            if self.chance(30) {
-                let text = self.words(20);
-                self.set(&mut draft, "Description", Value::text(text));
-            }
-            made.push(self.keep(draft));
-        }
-        made
-    }
-
-    fn tasks(
-        &mut self,
-        spec: &OrganisationSpec,
-        accounts: &[u64],
-        contacts: &[u64],
-        deals: &[u64],
-    ) {
-        let count = spec.tasks();
-        for number in 0..count {
-            let mut draft = self.draft("Tasks", number, count);
-            let verb = self
-                .one(&[
-                    "Call",
-                    "Email",
-                    "Prepare offer for",
-                    "Überprüfen:",
-                    "フォローアップ",
-                    "Visit 🚗",
-                ])
-                .unwrap_or("Call");
-            self.set(
-                &mut draft,
-                "Subject",
-                Value::text(format!("{verb} #{number}")),
-            );
-            let status = self.one(&TASK_STATUSES).unwrap_or("Not Started");
-            self.set(&mut draft, "Status", Value::text(status));
-            if status == "Completed" {
-                let closed = draft.record.modified();
-                self.set(&mut draft, "Closed_Time", Value::Instant(closed));
-            }
-            let priority = self.one(&PRIORITIES).unwrap_or("Normal");
-            self.set(&mut draft, "Priority", Value::text(priority));
-            if !self.chance(10) {
-                let due = self.date(-400, 90);
-                self.set(&mut draft, "Due_Date", Value::Date(due));
-            }
-            let what = match self.random.random_range(0..100) {
-                0..50 => self.id(accounts),
-                50..85 => self.id(deals),
-                _ => None,
-            };
-            self.set(
-                &mut draft,
-                "What_Id",
-                what.map_or(Value::Null, Value::Reference),
-            );
-            if self.chance(60) {
-                let who = self.id(contacts);
-                self.set(
-                    &mut draft,
-                    "Who_Id",
-                    who.map_or(Value::Null, Value::Reference),
-                );
-            }
-            self.set(&mut draft, "Send_Notification_Email", Value::Boolean(false));
-            let effort = self.number(0, 4_000, 2);
-            self.set(&mut draft, "Effort_Hours", effort);
-            if self.chance(30) {
-                let text = self.words(15);
-                self.set(&mut draft, "Description", Value::text(text));
-            }
             self.keep(draft);
         }
     }
