@@ -8,8 +8,8 @@ use crate::port::{self, Ports};
 /// The lease under which a connection's tokens are renewed or replaced.
 pub(crate) const TOKENS: &str = "token";
 
-/// Longer than what is done under a lease may last, so that it outlives its holder only if that crashed.
-const HELD_FOR: SignedDuration = SignedDuration::from_secs(60);
+/// Longer than a call to an accounts server may last (a minute), so that a lease outlives its holder only if that crashed.
+const HELD_FOR: SignedDuration = SignedDuration::from_secs(90);
 
 /// A lease that is held.
 pub(crate) struct Lease<'a> {

@@ -52,11 +52,7 @@ async fn no_secret_leaves_the_vault() {
     let story = Story::connected().await;
     let tokens = story.tokens("acme").unwrap();
     let written = format!("{:?} {:?}", story.log(), story.connection("acme").await);
-    let page = story
-        .browser()
-        .connects("acme", story.acme_grants())
-        .await
-        .text;
+    let page = story.connects("acme", story.acme_grants()).await.text;
     for secret in [
         tokens.refresh.expose(),
         tokens.access.expose(),
@@ -147,7 +143,7 @@ async fn a_lost_grant_is_given_again_and_the_sync_goes_on() {
         .unwrap();
     story.minutes_pass(90);
 
-    let shown = story.browser().connects("acme", story.acme_grants()).await;
+    let shown = story.connects("acme", story.acme_grants()).await;
     shown.says(200, "connected to Acme again");
     shown.says(200, "goes on where it stopped");
     let connection = story.connection("acme").await;
@@ -167,7 +163,7 @@ async fn a_grant_lost_while_paused_comes_back_paused() {
     story
         .change(|connection| connection.status = Status::NeedsReconnect)
         .await;
-    story.browser().connects("acme", story.acme_grants()).await;
+    story.connects("acme", story.acme_grants()).await;
     assert_eq!(story.status().await, Status::Paused);
 }
 
@@ -176,7 +172,7 @@ async fn what_the_organisation_lacks_is_shown_and_logged() {
     let story = Story::begin().await;
     story.zoho.hide(Object::Account, "AccountExternalID");
     story.zoho.hide(Object::Contact, "Modified_Time");
-    let shown = story.browser().connects("acme", story.acme_grants()).await;
+    let shown = story.connects("acme", story.acme_grants()).await;
     shown.says(
         200,
         "the external-id field AccountExternalID does not exist",
@@ -251,7 +247,9 @@ async fn a_crash_anywhere_on_the_way_back_is_healed_by_beginning_again() {
             story.world.faults.clear();
             story.minutes_pass(2);
 
-            let shown = browser.connects("acme", story.acme_grants()).await;
+            let shown = story
+                .connects_in(&browser, "acme", story.acme_grants())
+                .await;
             shown.says(200, "Acme GmbH is connected");
             assert_eq!(story.status().await, Status::Paused, "{number} {when:?}");
         }
@@ -270,6 +268,6 @@ async fn the_cookie_is_for_this_host_and_these_ten_minutes_only() {
     let shown = local.browser().opens("/connect/acme?dc=eu").await;
     let set = shown.headers[header::SET_COOKIE].to_str().unwrap();
     assert!(!set.contains("Secure"), "{set}");
-    let back = local.browser().connects("acme", local.acme_grants()).await;
+    let back = local.connects("acme", local.acme_grants()).await;
     back.says(200, "is connected");
 }

@@ -15,7 +15,7 @@ async fn refused(story: &Story, change: impl FnOnce(&mut Granting)) -> Shown {
     let before = story.connection("acme").await;
     let grants = story.zoho.live_grants();
     let offline = granting.offline;
-    let shown = story.browser().connects("acme", granting).await;
+    let shown = story.connects("acme", granting).await;
     assert_ne!(shown.status, 200, "{}", shown.text);
     assert_eq!(story.tokens("acme").map(|tokens| tokens.generation), tokens);
     assert_eq!(story.connection("acme").await, before);
@@ -66,7 +66,7 @@ async fn a_sandbox_of_the_data_centre_is_welcome() {
     let story = Story::begin().await;
     let mut granting = story.acme_grants();
     granting.api_domain = "https://sandbox.zohoapis.eu".into();
-    let shown = story.browser().connects("acme", granting).await;
+    let shown = story.connects("acme", granting).await;
     shown.says(200, "is connected");
 }
 
@@ -96,10 +96,7 @@ async fn another_organisation_than_before_is_refused_by_name() {
 async fn one_organisation_has_one_connection() {
     let story = Story::connected().await;
     story.operator_adds("second", "Second").await;
-    let shown = story
-        .browser()
-        .connects("second", story.acme_grants())
-        .await;
+    let shown = story.connects("second", story.acme_grants()).await;
     shown.says(409, "by the connection Acme");
     assert!(story.tokens("second").is_none());
     let status = story.connection("second").await.status;
@@ -115,10 +112,7 @@ async fn a_disconnected_connections_organisation_is_free() {
         .change(|connection| connection.status = Status::Disconnected)
         .await;
     story.operator_adds("second", "Second").await;
-    let shown = story
-        .browser()
-        .connects("second", story.acme_grants())
-        .await;
+    let shown = story.connects("second", story.acme_grants()).await;
     shown.says(200, "connected to Second");
 }
 

@@ -24,7 +24,11 @@ fn assert_guarded(shown: &Shown) {
 async fn every_answer_is_guarded() {
     let story = Story::begin().await;
     let browser = story.browser();
-    let mut answers = vec![browser.connects("acme", story.acme_grants()).await];
+    let mut answers = vec![
+        story
+            .connects_in(&browser, "acme", story.acme_grants())
+            .await,
+    ];
     for address in [
         "/connect/acme",
         "/connect/acme?dc=eu",

@@ -3,5 +3,6 @@
 mod connecting;
 mod grants;
 mod headers;
+mod simulated;
 mod story;
 mod way_back;

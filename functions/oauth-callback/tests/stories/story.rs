@@ -47,7 +47,7 @@ impl Story {
     /// A world where `acme` is connected to the organisation 100, "Acme GmbH" in Europe.
     pub(crate) async fn connected() -> Self {
         let story = Self::begin().await;
-        let page = story.browser().connects("acme", story.acme_grants()).await;
+        let page = story.connects("acme", story.acme_grants()).await;
         assert_eq!(page.status, StatusCode::OK, "{}", page.text);
         story
     }
@@ -67,11 +67,26 @@ impl Story {
     }
 
     pub(crate) fn browser(&self) -> Browser {
-        Browser {
-            app: self.app.clone(),
-            zoho: self.zoho.clone(),
-            cookie: Mutex::default(),
-        }
+        Browser::of(self.app.clone())
+    }
+
+    /// The whole way, in a browser of its own: to Zoho, grants, and back.
+    pub(crate) async fn connects(&self, connection: &str, granting: Granting) -> Shown {
+        self.connects_in(&self.browser(), connection, granting)
+            .await
+    }
+
+    /// The whole way in that browser.
+    pub(crate) async fn connects_in(
+        &self,
+        browser: &Browser,
+        connection: &str,
+        granting: Granting,
+    ) -> Shown {
+        let state = browser.begins(connection).await;
+        self.zoho.grant("1000.code", granting);
+        let back = Return::granted(&state, "1000.code");
+        browser.comes_back(&back).await
     }
 
     pub(crate) async fn connection(&self, id: &str) -> Connection {
@@ -138,8 +153,7 @@ impl Story {
 /// A browser with its own cookie.
 pub(crate) struct Browser {
     app: Router,
-    zoho: Arc<ScriptedZoho>,
-    pub(crate) cookie: Mutex<Option<String>>,
+    cookie: Mutex<Option<String>>,
 }
 
 /// What a browser shows.
@@ -212,6 +226,13 @@ impl Return {
 }
 
 impl Browser {
+    pub(crate) fn of(app: Router) -> Self {
+        Self {
+            app,
+            cookie: Mutex::default(),
+        }
+    }
+
     pub(crate) async fn opens(&self, address: &str) -> Shown {
         let mut request = Request::get(address);
         if let Some(cookie) = self.cookie.lock().unwrap().as_ref() {
@@ -242,12 +263,5 @@ impl Browser {
 
     pub(crate) async fn comes_back(&self, with: &Return) -> Shown {
         self.opens(&with.address()).await
-    }
-
-    /// The whole way: to Zoho, grants, and back.
-    pub(crate) async fn connects(&self, connection: &str, granting: Granting) -> Shown {
-        let state = self.begins(connection).await;
-        self.zoho.grant("1000.code", granting);
-        self.comes_back(&Return::granted(&state, "1000.code")).await
     }
 }

@@ -287,7 +287,9 @@ async fn a_failure_on_our_side_says_so_and_nothing_more() {
     assert_eq!(story.status().await, Status::New);
 
     story.world.faults.clear();
-    let shown = browser.connects("acme", story.acme_grants()).await;
+    let shown = story
+        .connects_in(&browser, "acme", story.acme_grants())
+        .await;
     shown.says(200, "is connected");
 }
 

@@ -254,9 +254,11 @@ impl Session {
         match answer {
             Ok(grant) => Ok(grant),
             Err(CrmError::GrantRefused { code }) => Err(NotRenewed::GrantRefused { code }),
-            Err(CrmError::Refused { code, .. } | CrmError::Unauthorised { code }) => {
-                Err(misconfigured(format!("Zoho answers {code}")).into())
-            }
+            Err(
+                CrmError::Refused { code, .. }
+                | CrmError::Forbidden { code, .. }
+                | CrmError::Unauthorised { code },
+            ) => Err(misconfigured(format!("Zoho answers {code}")).into()),
             // The accounts server's own limit; the API's is another, so the connection is not paused for it.
             Err(CrmError::Throttled { after }) => Err(NotRenewed::Failed(Error::Busy {
                 what: "waiting for Zoho to make access tokens again",
