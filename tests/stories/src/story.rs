@@ -22,14 +22,18 @@ use tandem::secret::Secret;
 use tandem::settings::Settings;
 use tandem::value::Value;
 use tandem_memory::{SimulatedZoho, World, Writes};
-use zoho_sim::oauth::{Client, Grant};
 use zoho_sim::OrganisationSpec;
+use zoho_sim::oauth::{Client, Grant};
 
 /// The connection of a story.
 pub const CONNECTION: &str = "acme";
 
 /// The scopes that Tandem asks for, as far as a story needs them.
-const SCOPES: [&str; 3] = ["ZohoCRM.modules.ALL", "ZohoCRM.users.READ", "ZohoCRM.coql.READ"];
+const SCOPES: [&str; 3] = [
+    "ZohoCRM.modules.ALL",
+    "ZohoCRM.users.READ",
+    "ZohoCRM.coql.READ",
+];
 
 /// How long an invocation may take.
 const INVOCATION: SignedDuration = SignedDuration::from_mins(5);
@@ -58,7 +62,8 @@ pub struct Story {
 /// A platform field's name.
 #[must_use]
 pub fn name(text: &str) -> FieldName {
-    text.parse().unwrap_or_else(|_| unreachable!("stories use valid names"))
+    text.parse()
+        .unwrap_or_else(|_| unreachable!("stories use valid names"))
 }
 
 /// A text value.
@@ -73,7 +78,10 @@ impl Story {
     /// # Errors
     /// When the settings are wrong.
     pub async fn begin(accounts: usize, settings: Json) -> Result<Self> {
-        let spec = OrganisationSpec { accounts, ..OrganisationSpec::small(7) };
+        let spec = OrganisationSpec {
+            accounts,
+            ..OrganisationSpec::small(7)
+        };
         Self::begin_with(&spec, settings).await
     }
 
@@ -85,10 +93,17 @@ impl Story {
         let now: Timestamp = "2026-11-23T10:00:00Z".parse()?;
         let (world, zoho) = World::simulated(spec.seed, now);
         let organisation = zoho.add_organisation(spec);
-        let story = Self { world, zoho, organisation, delivery: Delivery::Once };
+        let story = Self {
+            world,
+            zoho,
+            organisation,
+            delivery: Delivery::Once,
+        };
         let mut settings = settings;
         let document = settings.as_object_mut().context("settings are an object")?;
-        document.entry("account_external_id").or_insert_with(|| "External_ID".into());
+        document
+            .entry("account_external_id")
+            .or_insert_with(|| "External_ID".into());
         story.grant(spec).await?;
         story.save_settings(settings).await?;
         Ok(story)
@@ -105,7 +120,10 @@ impl Story {
                 secrets: std::collections::BTreeMap::new(),
                 redirect_uris: vec!["http://tandem.test/oauth/callback".to_owned()],
             });
-            let user = model.organisation(self.organisation).context("no organisation")?.administrator();
+            let user = model
+                .organisation(self.organisation)
+                .context("no organisation")?
+                .administrator();
             let grant = Grant {
                 client: format!("client-{centre}"),
                 organisation: self.organisation,
@@ -120,17 +138,29 @@ impl Story {
             name: spec.name.clone(),
             time_zone: spec.time_zone.clone(),
             data_centre: centre,
-            api_domain: self.world.directory.api_domain(centre, &self.world.directory.accounts(centre))?,
+            api_domain: self
+                .world
+                .directory
+                .api_domain(centre, &self.world.directory.accounts(centre))?,
             daily_credits: 90_000,
         };
-        self.world.add_enabled(self.connection(), organisation, Secret::new(refresh), Secret::new(access)).await?;
+        self.world
+            .add_enabled(
+                self.connection(),
+                organisation,
+                Secret::new(refresh),
+                Secret::new(access),
+            )
+            .await?;
         Ok(())
     }
 
     /// The connection's id.
     #[must_use]
     pub fn connection(&self) -> ConnectionId {
-        CONNECTION.parse().unwrap_or_else(|_| unreachable!("a valid id"))
+        CONNECTION
+            .parse()
+            .unwrap_or_else(|_| unreachable!("a valid id"))
     }
 
     /// The ports, faults included.
@@ -151,7 +181,9 @@ impl Story {
         }
         let store = &self.world.store;
         let version = store.settings(&self.connection()).await?.version;
-        store.save_settings(&self.connection(), version, &settings, self.world.now()).await?;
+        store
+            .save_settings(&self.connection(), version, &settings, self.world.now())
+            .await?;
         Ok(())
     }
 
@@ -206,7 +238,12 @@ impl Story {
     /// # Errors
     /// When there is no such run.
     pub async fn ran(&self, id: &RunId) -> Result<Ran> {
-        let run = self.world.store.run(&self.connection(), id).await?.context("no such run")?;
+        let run = self
+            .world
+            .store
+            .run(&self.connection(), id)
+            .await?
+            .context("no such run")?;
         let slices = self.world.store.slices(&self.connection(), id).await?;
         Ok(Ran { run, slices })
     }
@@ -249,9 +286,19 @@ impl Story {
     /// # Errors
     /// When it fails.
     pub async fn handle_writeback(&self, message: &Writeback) -> Result<()> {
-        let received = Received { message: message.clone(), sent_at: self.world.now() };
+        let received = Received {
+            message: message.clone(),
+            sent_at: self.world.now(),
+        };
         let (connection, object) = (message.connection(), message.object());
-        Ok(writeback::handle(&self.ports(), connection, object, &[received], self.deadline()).await?)
+        Ok(writeback::handle(
+            &self.ports(),
+            connection,
+            object,
+            &[received],
+            self.deadline(),
+        )
+        .await?)
     }
 
     /// Edits a record on the platform, and delivers what follows.
@@ -270,7 +317,8 @@ impl Story {
     /// When the edit can't be taken.
     pub async fn submit(&self, object: Object, id: &str, fields: Json) -> Result<EditAnswer> {
         let edit: Edit = serde_json::from_value(json!({ "id": id, "fields": fields }))?;
-        let mut answers = edits::accept(&self.ports(), &self.connection(), object, vec![edit]).await?;
+        let mut answers =
+            edits::accept(&self.ports(), &self.connection(), object, vec![edit]).await?;
         answers.pop().context("no answer")
     }
 
@@ -279,7 +327,12 @@ impl Story {
     /// # Errors
     /// When there is none.
     pub async fn record(&self, object: Object, id: &str) -> Result<Record> {
-        let found = self.world.store.records(&self.connection(), object, &[id.parse()?]).await?.pop();
+        let found = self
+            .world
+            .store
+            .records(&self.connection(), object, &[id.parse()?])
+            .await?
+            .pop();
         found.with_context(|| format!("no {object} {id}"))
     }
 
@@ -287,14 +340,21 @@ impl Story {
     #[must_use]
     pub fn record_of(&self, object: Object, zoho: &str) -> Option<Record> {
         let id: ZohoId = zoho.parse().ok()?;
-        self.world.store.live_records(&self.connection(), object).into_iter().find(|record| record.zoho_id == Some(id))
+        self.world
+            .store
+            .live_records(&self.connection(), object)
+            .into_iter()
+            .find(|record| record.zoho_id == Some(id))
     }
 
     /// The Zoho ids of an object's records on the platform.
     #[must_use]
     pub fn present(&self, object: Object) -> BTreeSet<String> {
         let records = self.world.store.live_records(&self.connection(), object);
-        records.into_iter().filter_map(|record| record.zoho_id.map(String::from)).collect()
+        records
+            .into_iter()
+            .filter_map(|record| record.zoho_id.map(String::from))
+            .collect()
     }
 
     /// What the tables were written so far.
@@ -318,7 +378,10 @@ impl Story {
     /// When there is none.
     pub fn row(&self, module: &str, id: &str) -> Result<Json> {
         let now = self.zoho.now();
-        Ok(self.zoho.model().record(self.organisation, module, id.parse()?, now)?)
+        Ok(self
+            .zoho
+            .model()
+            .record(self.organisation, module, id.parse()?, now)?)
     }
 
     /// A person creates a record in Zoho.
@@ -327,7 +390,11 @@ impl Story {
     /// When Zoho refuses it.
     pub fn zoho_creates(&self, module: &str, values: &Json) -> Result<String> {
         let now = self.zoho.now();
-        Ok(self.zoho.model().create(self.organisation, module, object(values)?, None, now)?.to_string())
+        Ok(self
+            .zoho
+            .model()
+            .create(self.organisation, module, object(values)?, None, now)?
+            .to_string())
     }
 
     /// A person edits a record in Zoho.
@@ -336,7 +403,14 @@ impl Story {
     /// When Zoho refuses it.
     pub fn zoho_edits(&self, module: &str, id: &str, values: &Json) -> Result<()> {
         let now = self.zoho.now();
-        Ok(self.zoho.model().edit(self.organisation, module, id.parse()?, object(values)?, None, now)?)
+        Ok(self.zoho.model().edit(
+            self.organisation,
+            module,
+            id.parse()?,
+            object(values)?,
+            None,
+            now,
+        )?)
     }
 
     /// A person deletes a record in Zoho.
@@ -345,15 +419,23 @@ impl Story {
     /// When there is none.
     pub fn zoho_deletes(&self, module: &str, id: &str) -> Result<()> {
         let now = self.zoho.now();
-        Ok(self.zoho.model().delete(self.organisation, module, id.parse()?, false, None, now)?)
+        Ok(self
+            .zoho
+            .model()
+            .delete(self.organisation, module, id.parse()?, false, None, now)?)
     }
 
     /// The calls to Zoho's CRM API since a request number, as paths with their methods.
     #[must_use]
     pub fn calls_since(&self, request: u64) -> Vec<String> {
         let model = self.zoho.model();
-        let served = model.journal.since(request).filter(|served| served.path.contains("/crm/"));
-        served.map(|served| format!("{} {}", served.method, served.path)).collect()
+        let served = model
+            .journal
+            .since(request)
+            .filter(|served| served.path.contains("/crm/"));
+        served
+            .map(|served| format!("{} {}", served.method, served.path))
+            .collect()
     }
 
     /// The number of the latest request that Zoho served.
@@ -367,7 +449,13 @@ impl Story {
     /// # Errors
     /// When there is none.
     pub async fn status(&self) -> Result<Status> {
-        Ok(self.world.store.connection(&self.connection()).await?.context("no connection")?.status)
+        Ok(self
+            .world
+            .store
+            .connection(&self.connection())
+            .await?
+            .context("no connection")?
+            .status)
     }
 }
 
@@ -388,13 +476,19 @@ impl Ran {
     #[must_use]
     pub fn count(&self, object: Object, counter: Counter) -> u64 {
         let mut all = Counters::default();
-        self.slices.iter().filter(|slice| slice.key.object == object).for_each(|slice| all.merge(&slice.counters));
+        self.slices
+            .iter()
+            .filter(|slice| slice.key.object == object)
+            .for_each(|slice| all.merge(&slice.counters));
         all.get(counter)
     }
 
     /// What was counted of all objects.
     #[must_use]
     pub fn total(&self, counter: Counter) -> u64 {
-        Object::ALL.into_iter().map(|object| self.count(object, counter)).sum()
+        Object::ALL
+            .into_iter()
+            .map(|object| self.count(object, counter))
+            .sum()
     }
 }

@@ -1,0 +1,343 @@
+//! Applying a page of Zoho rows to the platform: the one way in, for routine sync, full sync and writeback's reading back.
+
+mod settle;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::identifier::{PlatformId, ZohoId};
+use crate::journal::Entry;
+use crate::mapping::{FieldPlan, Neighbours, Theirs};
+use crate::object::Object;
+use crate::record::{Candidate, Link, Record, RemovalReason, Standing};
+use crate::row::Row;
+use crate::run::{Counter, Counters};
+
+use super::Error;
+use super::job::Job;
+use settle::{Page, Settled};
+
+/// How many records are written at a time.
+const WRITERS: usize = 16;
+
+/// How a page is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// What left the scope keeps syncing, and what newly came brings its dependants (S5, S6).
+    Routine,
+    /// What left the scope is a candidate for removal; later stages bring the dependants.
+    Full,
+}
+
+/// What applying a page did.
+#[derive(Debug, Clone, Default)]
+pub struct Applied {
+    /// What it counted.
+    pub counters: Counters,
+    /// Records that newly came into scope and whose dependants have to be asked for (S5).
+    pub announce: Vec<Link>,
+}
+
+/// What one row asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// Nothing.
+    Nothing(Counter),
+    /// The link goes.
+    Forget(Counter),
+    /// The record leaves the scope.
+    Leave(PlatformId, RemovalReason),
+    /// The row has to be merged into its record.
+    Merge,
+}
+
+fn step(
+    plan: &FieldPlan,
+    row: &Row,
+    theirs: &Theirs,
+    link: Option<&Link>,
+    neighbours: &Neighbours,
+    mode: Mode,
+) -> Step {
+    let admitted = plan.admits(row, neighbours);
+    let Some(link) = link else {
+        return if admitted {
+            Step::Merge
+        } else {
+            Step::Nothing(Counter::OutOfScope)
+        };
+    };
+    match &link.standing {
+        Standing::Linked(id) if !admitted && mode == Mode::Full => {
+            let parent_left = !plan.has_parent_in_scope(row, neighbours);
+            Step::Leave(
+                id.clone(),
+                if parent_left {
+                    RemovalReason::ParentLeft
+                } else {
+                    RemovalReason::OutOfScope
+                },
+            )
+        }
+        Standing::Linked(_) if link.hash == theirs.hash && (link.in_scope || !admitted) => {
+            Step::Nothing(Counter::Unchanged)
+        }
+        Standing::Linked(_) => Step::Merge,
+        _ if !admitted => Step::Forget(Counter::OutOfScope),
+        Standing::Unmatched if theirs.identity.is_none() => Step::Nothing(Counter::Unmatched),
+        Standing::Unmatched | Standing::Duplicate(_) | Standing::Unknown(_) => Step::Merge,
+    }
+}
+
+/// Applies rows of one object. `links` are the rows' own links where the caller has read them already.
+///
+/// # Errors
+/// When a port fails; what was stored until then is found again when the rows are applied once more.
+pub async fn apply(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    rows: &[Row],
+    links: Option<BTreeMap<ZohoId, Link>>,
+    mode: Mode,
+) -> Result<Applied, Error> {
+    let store = &job.ports.store;
+    let neighbours = neighbours(job, plan, rows).await?;
+    let links = match links {
+        Some(links) => links,
+        None => own_links(job, plan.object, rows).await?,
+    };
+    let links = super::creation::adopt_unanswered(job, plan, rows, links).await?;
+    let mut applied = Applied::default();
+    applied.counters.add(Counter::RowsRead, rows.len() as u64);
+    let mut batch = Batch::default();
+    let mut to_merge = Vec::new();
+    for row in rows {
+        let theirs = plan.read(row, &neighbours);
+        let link = links.get(&row.id);
+        match step(plan, row, &theirs, link, &neighbours, mode) {
+            Step::Nothing(counter) => {
+                applied.counters.add(counter, 1);
+                batch.announce.extend(
+                    link.filter(|link| link.announce && mode == Mode::Routine)
+                        .cloned(),
+                );
+            }
+            Step::Forget(counter) => {
+                applied.counters.add(counter, 1);
+                batch.forgotten.push(row.id);
+            }
+            Step::Leave(platform_id, reason) => batch.leave(
+                job,
+                plan.object,
+                row.id,
+                platform_id,
+                reason,
+                link,
+                &mut applied.counters,
+            ),
+            Step::Merge => to_merge.push(ToMerge {
+                row,
+                theirs,
+                link,
+                admitted: plan.admits(row, &neighbours),
+            }),
+        }
+    }
+    let page = Page {
+        job,
+        plan,
+        records: load(job, plan.object, &to_merge).await?,
+        leaving: batch
+            .candidates
+            .iter()
+            .map(|candidate| candidate.zoho_id)
+            .collect(),
+        moment: job.moment(),
+        mode,
+    };
+    for wave in waves(to_merge) {
+        let rows: Vec<_> = wave.iter().map(|asked| page.settle(asked)).collect();
+        let settled: Vec<Settled> = stream::iter(rows)
+            .buffer_unordered(WRITERS)
+            .try_collect()
+            .await?;
+        settled
+            .into_iter()
+            .for_each(|settled| batch.take(settled, &mut applied.counters));
+    }
+    // Records are stored by now. The log and what waits come next, the links last: until a row's link says that it was applied, it is
+    // applied again, and everything before is repeated to the same effect.
+    store.write(&batch.entries).await?;
+    store
+        .await_references(job.id(), plan.object, &batch.awaiting)
+        .await?;
+    store.save_candidates(&batch.candidates).await?;
+    store.save_links(&batch.links).await?;
+    store
+        .remove_links(job.id(), plan.object, &batch.forgotten)
+        .await?;
+    applied.announce = batch.announce;
+    Ok(applied)
+}
+
+/// What is written for a page beside the records.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    awaiting: Vec<PlatformId>,
+    candidates: Vec<Candidate>,
+    links: Vec<Link>,
+    forgotten: Vec<ZohoId>,
+    announce: Vec<Link>,
+}
+
+impl Batch {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each says one thing about the record that leaves"
+    )]
+    fn leave(
+        &mut self,
+        job: &Job<'_>,
+        object: Object,
+        zoho_id: ZohoId,
+        platform_id: PlatformId,
+        reason: RemovalReason,
+        link: Option<&Link>,
+        counters: &mut Counters,
+    ) {
+        counters.add(Counter::Candidates, 1);
+        self.candidates
+            .extend(candidate(job, object, zoho_id, platform_id, reason));
+        self.links
+            .extend(link.filter(|link| link.in_scope).map(|link| Link {
+                in_scope: false,
+                ..link.clone()
+            }));
+    }
+
+    fn take(&mut self, settled: Settled, counters: &mut Counters) {
+        counters.add(settled.counter, 1);
+        counters.add(Counter::Parked, settled.faults);
+        self.entries.extend(settled.entries);
+        self.awaiting.extend(settled.awaiting);
+        if settled.link.announce {
+            self.announce.push(settled.link.clone());
+        }
+        if settled.relinks {
+            self.links.push(settled.link);
+        }
+    }
+}
+
+/// The removal candidate for a record that a full sync misses.
+#[must_use]
+pub fn candidate(
+    job: &Job<'_>,
+    object: Object,
+    zoho_id: ZohoId,
+    platform_id: PlatformId,
+    reason: RemovalReason,
+) -> Option<Candidate> {
+    let run = job.run.clone()?;
+    Some(Candidate {
+        connection: job.id().clone(),
+        object,
+        zoho_id,
+        platform_id,
+        run,
+        reason,
+        held: false,
+    })
+}
+
+/// The links of everything that the rows refer to.
+pub(super) async fn neighbours(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    rows: &[Row],
+) -> Result<Neighbours, Error> {
+    let mut wanted: BTreeMap<Object, BTreeSet<ZohoId>> = BTreeMap::new();
+    for (object, id) in rows
+        .iter()
+        .flat_map(|row| plan.references(row))
+        .filter(|(object, _)| *object != Object::User)
+    {
+        wanted.entry(object).or_default().insert(id);
+    }
+    let mut found = Neighbours::new();
+    for (object, ids) in wanted {
+        let ids: Vec<ZohoId> = ids.into_iter().collect();
+        let links = job.ports.store.links(job.id(), object, &ids).await?;
+        found.extend(links.into_iter().map(|link| ((object, link.zoho_id), link)));
+    }
+    Ok(found)
+}
+
+async fn own_links(
+    job: &Job<'_>,
+    object: Object,
+    rows: &[Row],
+) -> Result<BTreeMap<ZohoId, Link>, Error> {
+    let ids: BTreeSet<ZohoId> = rows.iter().map(|row| row.id).collect();
+    let ids: Vec<ZohoId> = ids.into_iter().collect();
+    let links = job.ports.store.links(job.id(), object, &ids).await?;
+    Ok(links.into_iter().map(|link| (link.zoho_id, link)).collect())
+}
+
+/// A row that has to be merged into its record.
+struct ToMerge<'a> {
+    row: &'a Row,
+    theirs: Theirs,
+    link: Option<&'a Link>,
+    admitted: bool,
+}
+
+/// Rows of one identity go one after the other, the oldest record first: it is the one that keeps the identity (I3).
+fn waves(mut to_merge: Vec<ToMerge<'_>>) -> [Vec<ToMerge<'_>>; 2] {
+    to_merge.sort_by_key(|asked| asked.row.id);
+    let mut seen = BTreeSet::new();
+    let (first, later) = to_merge.into_iter().partition(|asked| {
+        asked
+            .theirs
+            .identity
+            .clone()
+            .is_none_or(|id| seen.insert(id))
+    });
+    [first, later]
+}
+
+async fn load(
+    job: &Job<'_>,
+    object: Object,
+    to_merge: &[ToMerge<'_>],
+) -> Result<BTreeMap<PlatformId, Record>, Error> {
+    let by_link = to_merge
+        .iter()
+        .filter_map(|asked| asked.link.and_then(Link::platform_id));
+    let by_identity = to_merge
+        .iter()
+        .filter_map(|asked| asked.theirs.identity.as_ref());
+    let ids: BTreeSet<PlatformId> = by_link.chain(by_identity).cloned().collect();
+    let ids: Vec<PlatformId> = ids.into_iter().collect();
+    let records = job.ports.store.records(job.id(), object, &ids).await?;
+    Ok(records
+        .into_iter()
+        .map(|record| (record.id.clone(), record))
+        .collect())
+}
+
+/// Whether the record refers to something that the platform does not have (yet) (F7).
+#[must_use]
+pub fn has_open_reference(record: &Record) -> bool {
+    let mut references = record
+        .fields
+        .values()
+        .filter_map(|value| value.as_reference());
+    references.any(|reference| {
+        reference.zoho_id.is_some()
+            && reference.platform_id.is_none()
+            && reference.object != Object::User
+    })
+}

@@ -1,0 +1,337 @@
+//! Settling one row: which record it is, what merging it in comes to, and what its link says afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::flow::Error;
+use crate::flow::job::Job;
+use crate::identifier::{PlatformId, ZohoId};
+use crate::journal::{Entry, Outcome};
+use crate::mapping::{Fault, FieldPlan, Theirs};
+use crate::merge::{Moment, merge};
+use crate::object::Object;
+use crate::port;
+use crate::record::{Action, Change, Link, Record, RemovalReason, Removed, Standing};
+use crate::run::Counter;
+use crate::settings::SourceMode;
+
+use super::{Mode, ToMerge, has_open_reference};
+
+/// How often a record that somebody else wrote meanwhile is read again.
+const ATTEMPTS: usize = 5;
+
+/// What is known while a page's rows are settled.
+pub(super) struct Page<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) plan: &'a FieldPlan,
+    /// The records that the rows may be, as they were read for the page.
+    pub(super) records: BTreeMap<PlatformId, Record>,
+    /// The page's rows that leave the scope.
+    pub(super) leaving: BTreeSet<ZohoId>,
+    pub(super) moment: Moment,
+    pub(super) mode: Mode,
+}
+
+/// What became of one row.
+pub(super) struct Settled {
+    /// The link as it is to be.
+    pub(super) link: Link,
+    /// Whether that differs from what is stored.
+    pub(super) relinks: bool,
+    pub(super) counter: Counter,
+    pub(super) entries: Vec<Entry>,
+    /// The record, where it refers to something that is not there yet.
+    pub(super) awaiting: Option<PlatformId>,
+    /// How many of its values could not be converted.
+    pub(super) faults: u64,
+}
+
+/// What bringing a row into its record comes to.
+struct BroughtIn {
+    record: Record,
+    changed: bool,
+    counter: Counter,
+}
+
+impl Page<'_> {
+    /// Settles a row; its record is stored when this returns, its link and its log lines are not.
+    pub(super) async fn settle(&self, asked: &ToMerge<'_>) -> Result<Settled, Error> {
+        let linked = asked.link.and_then(Link::platform_id);
+        let Some(identity) = self.identity(&asked.theirs, linked) else {
+            let mut settled = self.settled(asked, Standing::Unmatched, Counter::Unmatched);
+            let reason = "it has no external id: fill the field in Zoho";
+            settled
+                .entries
+                .push(self.note(asked, None, "unmatched", reason));
+            return Ok(settled);
+        };
+        let mut known = self.records.get(&identity).cloned();
+        for _ in 0..ATTEMPTS {
+            if let Some(owner) = known
+                .as_ref()
+                .and_then(|record| owner(record, asked.row.id))
+                && self.still_owns(owner, &identity).await?
+            {
+                return Ok(self.duplicate(asked, &identity, owner));
+            }
+            let enriches = self.job.settings.settings.source_mode == SourceMode::EnrichOnly;
+            if known.is_none() && enriches && self.plan.object != Object::User {
+                return Ok(self.settled(asked, Standing::Unknown(identity), Counter::Unknown));
+            }
+            let brought = self.bring_in(asked, known, &identity);
+            let saved = match brought.changed {
+                false => brought.record,
+                true => match self.job.ports.store.save_record(brought.record).await {
+                    Ok(saved) => saved,
+                    Err(port::Error::Conflict { .. }) => {
+                        known = self.read(&identity).await?;
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                },
+            };
+            let mut settled =
+                self.settled(asked, Standing::Linked(identity.clone()), brought.counter);
+            if let Some(former) = linked.filter(|former| **former != identity) {
+                settled
+                    .entries
+                    .extend(self.part_from(former, asked.row.id).await?);
+            }
+            // Also when nothing changed just now: the same run may have been cut off between the record and its log line.
+            if brought.changed
+                || saved
+                    .change
+                    .as_ref()
+                    .is_some_and(|change| change.run == self.moment.run)
+            {
+                settled
+                    .entries
+                    .extend(Entry::of_change(&saved, self.job.retention()));
+            }
+            settled.faults = asked.theirs.faults.len() as u64;
+            settled.entries.extend(
+                asked
+                    .theirs
+                    .faults
+                    .iter()
+                    .map(|fault| self.fault(asked, &identity, fault)),
+            );
+            settled.awaiting = has_open_reference(&saved).then_some(identity);
+            return Ok(settled);
+        }
+        Err(port::Error::conflict(format!("{} {identity}", self.plan.object)).into())
+    }
+
+    fn settled(&self, asked: &ToMerge<'_>, standing: Standing, counter: Counter) -> Settled {
+        let was_in = asked.link.is_some_and(|link| link.in_scope);
+        let linked = matches!(standing, Standing::Linked(_));
+        let announces =
+            linked && self.mode == Mode::Routine && !self.plan.object.dependants().is_empty();
+        let newly_in = asked.admitted
+            && !(was_in && asked.link.is_some_and(|link| link.platform_id().is_some()));
+        // What a row without a record says does not matter, only whether it is one.
+        let hash = if linked {
+            asked.theirs.hash
+        } else {
+            self.plan.digest
+        };
+        let link = Link {
+            connection: self.job.id().clone(),
+            object: self.plan.object,
+            zoho_id: asked.row.id,
+            standing,
+            hash,
+            in_scope: linked && (asked.admitted || was_in),
+            announce: announces && (newly_in || asked.link.is_some_and(|link| link.announce)),
+        };
+        Settled {
+            relinks: asked.link != Some(&link),
+            link,
+            counter,
+            entries: Vec::new(),
+            awaiting: None,
+            faults: 0,
+        }
+    }
+
+    /// Which record the row is. A link decides where the identity is the platform's own; otherwise the external id does, so that a record
+    /// whose external id was emptied keeps its link until it gets another.
+    fn identity(&self, theirs: &Theirs, linked: Option<&PlatformId>) -> Option<PlatformId> {
+        match (self.plan.object, linked) {
+            (Object::User | Object::Deal | Object::Task, Some(linked)) => Some(linked.clone()),
+            (_, linked) => theirs.identity.clone().or_else(|| linked.cloned()),
+        }
+    }
+
+    fn duplicate(&self, asked: &ToMerge<'_>, identity: &PlatformId, owner: ZohoId) -> Settled {
+        let mut settled = self.settled(
+            asked,
+            Standing::Duplicate(identity.clone()),
+            Counter::Duplicates,
+        );
+        if asked.link.map(|link| &link.standing) != Some(&settled.link.standing) {
+            let reason = format!(
+                "Zoho record {owner} has the same external id and came first: give one of them another"
+            );
+            settled
+                .entries
+                .push(self.note(asked, Some(identity), "duplicate", &reason));
+        }
+        settled
+    }
+
+    /// Whether another Zoho record keeps the identity: it does unless it leaves the scope itself.
+    async fn still_owns(&self, owner: ZohoId, identity: &PlatformId) -> Result<bool, Error> {
+        if self.leaving.contains(&owner) {
+            return Ok(false);
+        }
+        let links = self
+            .job
+            .ports
+            .store
+            .links(self.job.id(), self.plan.object, &[owner])
+            .await?;
+        // No link yet: its own row is being applied right now, or was cut off before the link; it came first all the same.
+        Ok(links
+            .first()
+            .is_none_or(|link| link.platform_id() == Some(identity) && link.in_scope))
+    }
+
+    fn bring_in(
+        &self,
+        asked: &ToMerge<'_>,
+        known: Option<Record>,
+        identity: &PlatformId,
+    ) -> BroughtIn {
+        let is_new = known.is_none();
+        let mut before = known.unwrap_or_else(|| {
+            Record::new(
+                self.job.id().clone(),
+                self.plan.object,
+                identity.clone(),
+                self.moment.now,
+            )
+        });
+        let restored = before.removed.take().is_some();
+        let adopted = before.zoho_id != Some(asked.row.id);
+        before.zoho_id = Some(asked.row.id);
+        before.create_intent = None;
+        let merged = merge(&before, Some(&asked.theirs), self.plan, &self.moment);
+        let mut record = merged.record;
+        let (counter, action) = match (is_new, restored, adopted, merged.changed) {
+            (true, ..) => (Counter::Created, Some(Action::Created)),
+            (_, true, ..) => (Counter::Restored, Some(Action::Restored)),
+            (_, _, true, _) => (Counter::Updated, Some(Action::Relinked)),
+            (_, _, _, true) => (Counter::Updated, None),
+            (_, _, _, false) => (Counter::Unchanged, None),
+        };
+        let changed = action.is_some() || merged.changed;
+        if changed {
+            record.updated_at = self.moment.now;
+            record.zoho_modified_time = asked.theirs.modified_time.or(record.zoho_modified_time);
+            // Zoho's side moved: what was refused before is worth another try (W7).
+            record.parked = None;
+        }
+        if let Some(action) = action {
+            let change = merged.changed.then(|| record.change.take()).flatten();
+            let fields = change.map(|change| change.fields).unwrap_or_default();
+            record.change = Some(Change {
+                action,
+                run: self.moment.run.clone(),
+                fields,
+            });
+        }
+        BroughtIn {
+            record,
+            changed,
+            counter,
+        }
+    }
+
+    /// Parts a record from a Zoho record whose external id was changed (I5).
+    async fn part_from(&self, former: &PlatformId, row: ZohoId) -> Result<Option<Entry>, Error> {
+        let Some(run) = self.moment.run.clone() else {
+            return Ok(None);
+        };
+        let Some(record) = self
+            .read(former)
+            .await?
+            .filter(|record| record.zoho_id == Some(row))
+        else {
+            return Ok(None);
+        };
+        let parted = Record {
+            zoho_id: None,
+            removed: Some(Removed {
+                at: self.moment.now,
+                run,
+                reason: RemovalReason::Renamed,
+            }),
+            change: Some(Change {
+                action: Action::Removed,
+                run: self.moment.run.clone(),
+                fields: Vec::new(),
+            }),
+            updated_at: self.moment.now,
+            ..record
+        };
+        let saved = self.job.ports.store.save_record(parted).await?;
+        Ok(Entry::of_change(&saved, self.job.retention()))
+    }
+
+    async fn read(&self, id: &PlatformId) -> Result<Option<Record>, Error> {
+        let found = self
+            .job
+            .ports
+            .store
+            .records(self.job.id(), self.plan.object, std::slice::from_ref(id))
+            .await?;
+        Ok(found.into_iter().next())
+    }
+
+    fn fault(&self, asked: &ToMerge<'_>, identity: &PlatformId, fault: &Fault) -> Entry {
+        let reason = format!(
+            "field {} ({}) is left as it is: {}",
+            fault.platform, fault.zoho, fault.mismatch
+        );
+        let action = format!("parked field {}", fault.platform);
+        Entry {
+            outcome: Outcome::Parked,
+            ..self.note(asked, Some(identity), &action, &reason)
+        }
+    }
+
+    fn note(
+        &self,
+        asked: &ToMerge<'_>,
+        record: Option<&PlatformId>,
+        action: &str,
+        reason: &str,
+    ) -> Entry {
+        let subject = format!("{}#{}", self.plan.object, asked.row.id);
+        let (at, retention) = (self.moment.now, self.job.retention());
+        let connection = self.job.id().clone();
+        let note = Entry::note(
+            connection,
+            at,
+            Outcome::Warned,
+            action,
+            &subject,
+            reason.to_owned(),
+            retention,
+        );
+        Entry {
+            object: Some(self.plan.object),
+            record: record.cloned(),
+            zoho_id: Some(asked.row.id),
+            run: self.moment.run.clone(),
+            ..note
+        }
+    }
+}
+
+/// The other Zoho record that a record is tied to.
+fn owner(record: &Record, row: ZohoId) -> Option<ZohoId> {
+    record
+        .zoho_id
+        .filter(|owner| *owner != row && record.removed.is_none())
+}
