@@ -1,1 +1,103 @@
-//! Stories on the deployed template.
+//! Stories on the deployed template: production's own binaries and template on the emulator, with a simulated Zoho.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value, json};
+use tandem_local::{Emulator, EmulatorOptions, World, WorldOptions, build_functions};
+use tokio::sync::OnceCell;
+use zoho_sim::OrganisationSpec;
+
+/// The connection of every story; each has a stack of its own.
+pub const CONNECTION: &str = "acme";
+
+/// How long a run may take.
+pub const BUDGET: Duration = Duration::from_secs(300);
+
+/// The emulator that all stories of a process share; it ends with the process.
+static EMULATOR: OnceCell<Emulator> = OnceCell::const_new();
+
+/// A world of its own for a story, with an organisation of so many accounts.
+///
+/// # Errors
+/// When it can't be set up.
+pub async fn world(name: &str, accounts: usize) -> Result<World> {
+    let emulator = EMULATOR.get_or_try_init(|| Emulator::start(EmulatorOptions::default())).await?;
+    let functions = build_functions()?;
+    let organisation = OrganisationSpec { accounts, ..OrganisationSpec::small(11) };
+    let options = WorldOptions {
+        name: name.to_owned(),
+        organisation: Some(organisation),
+        live: None,
+        port: 0,
+        retry_after: Some(Duration::from_secs(4)),
+    };
+    World::start(emulator, &functions, options).await
+}
+
+/// Makes the connection, with these settings, and connects it; it is not enabled yet.
+///
+/// # Errors
+/// When a step fails.
+pub async fn connect(world: &World) -> Result<()> {
+    world.console.post("/api/connections", &json!({ "id": CONNECTION, "name": "Acme" })).await?;
+    world.console.save_settings(CONNECTION, &settings()).await?;
+    world.connect(CONNECTION, "us").await?;
+    Ok(())
+}
+
+/// The settings of the stories.
+#[must_use]
+pub fn settings() -> Value {
+    json!({
+        "account_external_id": "External_ID",
+        "core_writeback": true,
+        "objects": {
+            "account": { "filter": { "where": { "field": "Customer_Status", "comparator": "equal", "value": "Active" } } },
+            "contact": { "mappings": [{ "zoho": "Phone", "platform": "phone", "editable": true }] }
+        }
+    })
+}
+
+/// Enables the connection, which starts its first full sync, and returns the run's id.
+///
+/// # Errors
+/// When a step fails.
+pub async fn enable(world: &World) -> Result<String> {
+    world.console.post(&format!("/api/connections/{CONNECTION}/enable"), &json!({})).await?;
+    world.console.latest_run(CONNECTION, "full").await
+}
+
+/// Waits for a run's end and for silence, and returns the run.
+///
+/// # Errors
+/// When it takes too long.
+pub async fn ended(world: &World, run: &str) -> Result<Value> {
+    let ended = world.console.await_run(CONNECTION, run, BUDGET, |_| {}).await?;
+    world.stack.wait_until_idle(BUDGET).await?;
+    Ok(ended)
+}
+
+/// What a sync is about in the tables: each record's values and each link, without when and by which run they were written.
+///
+/// # Errors
+/// When a table can't be read.
+pub async fn content(world: &World) -> Result<BTreeMap<String, Value>> {
+    let pick = |item: &Map<String, Value>, names: &[&str]| -> Value {
+        names.iter().filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone()))).collect::<Map<_, _>>().into()
+    };
+    let mut content = BTreeMap::new();
+    let tables = world.stack.tables();
+    let looked_at: [(&String, &[&str]); 2] = [
+        (&tables.records, &["fields", "base", "pending", "zoho_id", "parked"]),
+        (&tables.links, &["standing", "hash", "in_scope"]),
+    ];
+    for (table, names) in looked_at {
+        for item in world.stack.table_items(table).await? {
+            let key = |name: &str| item.get(name).and_then(Value::as_str).context("an item without a key");
+            content.insert(format!("{table} {} {}", key("pk")?, key("sk")?).replace(world.stack.name(), ""), pick(&item, names));
+        }
+    }
+    Ok(content)
+}
