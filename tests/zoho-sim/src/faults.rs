@@ -25,6 +25,7 @@ pub struct Fault {
     /// Only paths that contain this text; a `*` stands for anything.
     pub path: String,
     /// Only this organisation.
+    #[serde(deserialize_with = "crate::id::optional")]
     pub organisation: Option<u64>,
     /// How many requests to let pass first.
     pub skip: u32,
@@ -91,6 +92,7 @@ fn matches(pattern: &str, path: &str) -> bool {
 #[serde(default, deny_unknown_fields)]
 pub struct Throttle {
     /// Only this organisation.
+    #[serde(deserialize_with = "crate::id::optional")]
     pub organisation: Option<u64>,
     /// How many calls to refuse.
     pub calls: Option<u32>,

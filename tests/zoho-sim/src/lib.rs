@@ -9,6 +9,7 @@ mod coql;
 pub mod dc;
 pub mod faults;
 pub mod generate;
+mod id;
 pub mod journal;
 pub mod limits;
 pub mod oauth;

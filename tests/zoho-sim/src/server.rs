@@ -1,7 +1,7 @@
 //! The simulated world behind a port.
 
 use crate::request::{Answer, Request};
-use crate::zoho::Zoho;
+use crate::zoho::{Started, Zoho};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -143,17 +143,40 @@ async fn serve(State(shared): State<Shared>, parts: Parts, body: Bytes) -> Respo
         return respond(control(&shared, &request));
     }
     request.path = format!("/{rest}");
-    let mut started = {
+    let (answer, delay, place) = {
         let mut zoho = lock(&shared.zoho);
         let now = clock(&zoho);
-        zoho.start(first, &request, now)
+        let mut started = zoho.start(first, &request, now);
+        let answer = std::mem::replace(&mut started.answer, Answer::lost());
+        let delay = started.delay;
+        (
+            answer,
+            delay,
+            Held {
+                zoho: Arc::clone(&shared.zoho),
+                started: Some(started),
+            },
+        )
     };
-    if !started.delay.is_zero() {
-        tokio::time::sleep(started.delay).await;
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
     }
-    let answer = std::mem::replace(&mut started.answer, Answer::lost());
-    lock(&shared.zoho).finish(started);
+    drop(place);
     respond(answer)
+}
+
+/// A place among the concurrent calls. A client that hangs up gives it back as well.
+struct Held {
+    zoho: Arc<Mutex<Zoho>>,
+    started: Option<Started>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(started) = self.started.take() {
+            lock(&self.zoho).finish(started);
+        }
+    }
 }
 
 fn control(shared: &Shared, request: &Request) -> Answer {

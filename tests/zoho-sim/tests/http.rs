@@ -1,6 +1,9 @@
 //! The server as an independent client meets it.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests, where a failure is a failure")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, where a failure is a failure"
+)]
 
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -462,4 +465,37 @@ async fn the_clock_is_moved_by_hand() {
         StatusCode::UNAUTHORIZED,
         "the token has died"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_gives_its_place_back() {
+    let client = Connected::new().await;
+    let org = client.server.zoho().organisations().next().unwrap().id;
+    client
+        .control(
+            reqwest::Method::PATCH,
+            &format!("organisations/{org}"),
+            json!({ "concurrency_limit": 1 }),
+        )
+        .await;
+    client
+        .control(reqwest::Method::PUT, "delay", json!({ "ms": 60_000 }))
+        .await;
+    let impatient = client
+        .request(reqwest::Method::GET, "/crm/v8/Accounts?fields=id")
+        .timeout(std::time::Duration::from_millis(200))
+        .send()
+        .await;
+    assert!(impatient.is_err());
+    client
+        .control(reqwest::Method::PUT, "delay", json!({ "ms": 0 }))
+        .await;
+    let patient = async {
+        while client.get("/crm/v8/Accounts?fields=id").await.status() != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(5), patient)
+        .await
+        .unwrap();
 }

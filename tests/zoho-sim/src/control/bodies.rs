@@ -28,6 +28,7 @@ pub(super) struct ClientBody {
 #[serde(deny_unknown_fields)]
 pub(super) struct WriteBody {
     pub(super) values: Map<String, Json>,
+    #[serde(default, deserialize_with = "crate::id::optional")]
     pub(super) user: Option<u64>,
 }
 
@@ -39,6 +40,7 @@ pub(super) struct BulkBody {
     pub(super) values: Option<Map<String, Json>>,
     #[serde(default)]
     pub(super) edits: Vec<EditBody>,
+    #[serde(default, deserialize_with = "crate::id::optional")]
     pub(super) user: Option<u64>,
 }
 
@@ -53,6 +55,7 @@ pub(super) struct EditBody {
 #[serde(deny_unknown_fields)]
 pub(super) struct MergeBody {
     pub(super) losers: Vec<String>,
+    #[serde(default, deserialize_with = "crate::id::optional")]
     pub(super) user: Option<u64>,
 }
 
@@ -92,6 +95,7 @@ pub(super) struct OrganisationBody {
     #[serde(default, deserialize_with = "present")]
     pub(super) concurrency_limit: Option<Option<u32>>,
     pub(super) workflows: Option<bool>,
+    pub(super) ignore_empty_edits: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -336,6 +336,9 @@ impl Zoho {
         if let Some(limit) = patch.concurrency_limit {
             organisation.concurrency_limit = limit;
         }
+        if let Some(ignore) = patch.ignore_empty_edits {
+            organisation.ignore_empty_edits = ignore;
+        }
         if let Some(active) = patch.workflows {
             for rule in &mut organisation.workflows {
                 rule.active = active;

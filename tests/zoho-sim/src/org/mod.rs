@@ -75,6 +75,8 @@ pub struct Organisation {
     pub credit_limit: Option<u32>,
     /// Concurrent calls when they differ from the edition's.
     pub concurrency_limit: Option<u32>,
+    /// An edit that changes nothing leaves `Modified_Time` alone. What Zoho does is not documented.
+    pub ignore_empty_edits: bool,
     /// Its users.
     pub users: BTreeMap<u64, User>,
     /// The rules that run on writes.
@@ -106,6 +108,7 @@ impl Organisation {
             edition,
             credit_limit: None,
             concurrency_limit: None,
+            ignore_empty_edits: false,
             users: BTreeMap::new(),
             workflows: Vec::new(),
             automations: VecDeque::new(),

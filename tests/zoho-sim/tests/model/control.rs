@@ -31,7 +31,7 @@ fn an_edit_moves_modified_time_and_names_its_author() {
         &mut world,
         Method::PATCH,
         &format!("records/Accounts/{id}"),
-        json!({ "values": { "Phone": "5" }, "user": user }),
+        json!({ "values": { "Phone": "5" }, "user": user.to_string() }),
     );
     assert_eq!(status, 200);
     let (_, raw) = control(
@@ -342,4 +342,27 @@ fn the_default_organisation_is_believable() {
     for module in ["Accounts", "Deals"] {
         assert!(tasks.iter().any(|task| task["$se_module"] == module));
     }
+}
+
+#[test]
+fn an_empty_edit_moves_modified_time_unless_told_not_to() {
+    let mut world = World::new();
+    let id = world.add("Accounts", json!({ "Account_Name": "A", "Phone": "1" }));
+    let write = |world: &mut World| {
+        world.pass(10);
+        world.put(
+            &format!("Accounts/{id}"),
+            json!({ "data": [{ "Phone": "1" }], "trigger": [] }),
+        );
+        world.raw("Accounts", id)["Modified_Time"].clone()
+    };
+    assert_eq!(write(&mut world), "2026-03-10T12:00:10+00:00");
+    let target = format!("organisations/{}", world.org);
+    control(
+        &mut world,
+        Method::PATCH,
+        &target,
+        json!({ "ignore_empty_edits": true }),
+    );
+    assert_eq!(write(&mut world), "2026-03-10T12:00:10+00:00");
 }

@@ -1,6 +1,9 @@
 //! The model through its one door: a request, the time, an answer.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests, where a failure is a failure")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, where a failure is a failure"
+)]
 
 mod bulk;
 mod control;

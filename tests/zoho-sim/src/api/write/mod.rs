@@ -424,7 +424,7 @@ fn obstacle(
     Ok(())
 }
 
-/// Puts checked changes into the table. An edit that changes nothing still counts as one, as it does at Zoho.
+/// Puts checked changes into the table. An edit that changes nothing still counts as one, unless the organisation says otherwise.
 pub(crate) fn apply(
     organisation: &mut Organisation,
     module: usize,
@@ -433,6 +433,14 @@ pub(crate) fn apply(
     user: u64,
     now: Timestamp,
 ) -> u64 {
+    if organisation.ignore_empty_edits
+        && let Some(old) = &old
+        && changes
+            .iter()
+            .all(|(position, value)| old.value(*position) == value)
+    {
+        return old.id;
+    }
     let now = whole_seconds(now);
     let mut record = match old {
         Some(old) => old,

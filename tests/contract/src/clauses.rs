@@ -1,0 +1,152 @@
+//! The list of all clauses, and what is made of it.
+
+use tandem::port::Store;
+
+use crate::setting::{Mailbox, Safe, Setting};
+
+/// Gives the clauses of a kind of port to another macro, after what it is given first.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __clauses {
+    (store => $($then:ident)::+!($($first:tt)*)) => { $($then)::+! { $($first)*
+        connections: [
+            a_connection_comes_back_as_it_was_stored,
+            a_connection_is_created_once,
+            a_stale_connection_is_refused,
+            every_connection_is_listed_once_and_by_id,
+            the_longest_due_come_first_and_only_enabled_ones,
+            a_due_connection_can_be_claimed_by_one,
+            settings_begin_with_the_default_ones,
+            settings_are_saved_over_the_current_version_only,
+            the_settings_history_is_newest_first,
+            a_token_that_nobody_gave_is_refused,
+        ]
+        coordination: [
+            a_cursor_moves_from_where_it_stands,
+            a_cursor_is_moved_by_one,
+            a_lease_has_one_holder_until_it_runs_out,
+            a_lease_is_given_back_by_its_holder_only,
+            a_lease_is_taken_by_one,
+            a_run_goes_from_version_to_version,
+            runs_are_listed_newest_first,
+            slices_are_in_the_order_of_their_keys,
+            planning_again_loses_no_progress,
+            of_two_reports_of_a_slice_one_counts,
+            an_oauth_state_is_taken_by_one,
+            credits_add_up_over_buckets,
+            buckets_are_in_the_order_of_time_at_any_digit_count,
+        ]
+        ledger: [
+            a_link_comes_back_as_it_was_stored,
+            any_number_of_links_is_stored_found_and_removed,
+            a_link_named_twice_is_one,
+            a_range_of_links_is_walked_once_in_the_order_of_numbers,
+            many_links_are_walked_by_pages,
+            links_of_two_connections_or_objects_never_mix,
+            candidates_are_walked_in_the_order_of_numbers,
+            a_candidate_takes_the_place_of_the_one_before,
+            any_number_of_candidates_is_stored_and_removed,
+            records_that_wait_are_walked_by_id_and_noted_once,
+            any_number_of_records_waits,
+        ]
+        records: [
+            a_record_comes_back_as_it_was_stored,
+            a_record_can_hold_big_texts,
+            a_record_goes_from_version_to_version,
+            any_number_of_records_is_found,
+            records_are_listed_once_and_by_id,
+            what_changed_since_comes_oldest_change_first,
+            changes_of_one_instant_are_all_listed,
+            an_account_has_its_records,
+            pending_edits_come_oldest_first,
+            records_of_two_connections_or_objects_never_mix,
+        ]
+        journal: [
+            a_line_comes_back_as_it_was_written,
+            a_line_written_twice_is_one,
+            any_number_of_lines_is_written,
+            lines_of_one_instant_are_in_the_order_of_their_ids,
+            a_span_of_time_begins_inclusive_and_ends_exclusive,
+            each_filter_picks_its_lines,
+            lines_of_two_connections_never_mix,
+        ]
+    } };
+    (queue => $($then:ident)::+!($($first:tt)*)) => { $($then)::+! { $($first)*
+        queue: [
+            any_number_of_messages_arrives_each_at_its_worker,
+            messages_of_several_connections_go_together,
+            a_message_full_of_ids_arrives,
+            edits_arrive_as_they_were_sent,
+            many_messages_to_writeback_arrive,
+            a_delayed_message_arrives_after_its_delay,
+        ]
+    } };
+    (vault => $($then:ident)::+!($($first:tt)*)) => { $($then)::+! { $($first)*
+        vault: [
+            tokens_are_kept_replaced_and_forgotten,
+            forgotten_tokens_can_be_followed_by_new_ones,
+            tokens_of_two_connections_never_mix,
+            clients_and_the_operator_are_as_they_were_filled_in,
+        ]
+    } };
+}
+
+macro_rules! functions {
+    ($port:ty; $($name:ident: [$($clause:ident,)+])+) => { $(
+        #[doc = concat!("Checks all clauses of `", stringify!($name), "`, one after the other.")]
+        pub async fn $name(setting: &Setting<$port>) {
+            $( crate::$name::$clause(setting).await; )+
+        }
+    )+ };
+}
+
+__clauses!(store => functions!(dyn Store;));
+__clauses!(queue => functions!(dyn Mailbox;));
+__clauses!(vault => functions!(dyn Safe;));
+
+/// One clause by itself, for [`tests!`](crate::tests).
+#[doc(hidden)]
+pub mod check {
+    use super::{Mailbox, Safe, Setting, Store};
+
+    macro_rules! modules {
+        ($port:ty; $($name:ident: [$($clause:ident,)+])+) => { $(
+            pub mod $name {
+                use super::*;
+                $(
+                    pub async fn $clause(setting: &Setting<$port>) {
+                        crate::$name::$clause(setting).await;
+                    }
+                )+
+            }
+        )+ };
+    }
+
+    __clauses!(store => modules!(dyn Store;));
+    __clauses!(queue => modules!(dyn Mailbox;));
+    __clauses!(vault => modules!(dyn Safe;));
+}
+
+/// Makes a test of each clause: `contract::tests!(store: setting)`, where `setting` is an async function that makes the
+/// [`Setting`]; `queue` and `vault` likewise. The crate that uses it needs tokio.
+#[macro_export]
+macro_rules! tests {
+    ($kind:ident: $setting:ident) => {
+        $crate::__clauses!($kind => $crate::__tests!($setting;));
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tests {
+    ($setting:ident; $($name:ident: [$($clause:ident,)+])+) => { $(
+        mod $name {
+            $(
+                #[tokio::test]
+                async fn $clause() {
+                    $crate::check::$name::$clause(&super::$setting().await).await;
+                }
+            )+
+        }
+    )+ };
+}
