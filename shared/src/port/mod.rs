@@ -48,6 +48,15 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The service will never take it as it is: it is too large, or a page token that belongs to another question.
+    #[error("{what} can't be accepted")]
+    Refused {
+        /// What.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Something stored can't be read.
     #[error("{what} is stored in a form that can't be read")]
     Corrupt {
@@ -72,7 +81,7 @@ impl Error {
             Self::Conflict { .. } | Self::Throttled { .. } | Self::Unavailable { .. } => {
                 Disposition::Retry
             }
-            Self::Corrupt { .. } => Disposition::Never,
+            Self::Refused { .. } | Self::Corrupt { .. } => Disposition::Never,
         }
     }
 }

@@ -1,0 +1,369 @@
+//! Cursors, leases, OAuth states and credit counters, in the state table; runs and slices are in `runs`.
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::types::ReturnValue;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::DynamoStore;
+use super::failure::failed;
+use super::item::{Item, expiry, from_item, key, number, text, to_item};
+use super::names;
+use super::query::Query;
+use super::write::Guard;
+use crate::credit::Bucket;
+use crate::cursor::Cursor;
+use crate::data_centre::DataCentre;
+use crate::identifier::{ConnectionId, Digest, RunId};
+use crate::object::Object;
+use crate::port::{Browser, Coordination, Error, OAuthState, Page, Progress};
+use crate::run::{Run, Slice, SliceKey};
+
+/// A cursor.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredCursor {
+    pk: String,
+    sk: String,
+    until: Timestamp,
+    plan: Digest,
+}
+
+/// A lease.
+#[derive(Debug, Serialize)]
+struct StoredLease {
+    pk: String,
+    sk: String,
+    holder: String,
+    /// In nanoseconds since the epoch, so that instants compare as numbers.
+    until: i64,
+    expires_at: i64,
+}
+
+/// An OAuth state. `expires_at` is when DynamoDB may forget it, `void_at` is what counts.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredOAuthState {
+    pk: String,
+    sk: String,
+    digest: Digest,
+    connection: ConnectionId,
+    centre: DataCentre,
+    browser: Digest,
+    void_at: Timestamp,
+    expires_at: i64,
+}
+
+/// The credits of an hour.
+#[derive(Debug, Deserialize)]
+struct StoredCredits {
+    credits: u64,
+}
+
+/// How long a lease that ran out is still there.
+const LEASE_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+const OAUTH_SORT: &str = "state";
+
+fn at_cursor(cursor: Option<Cursor>) -> Guard {
+    let Some(Cursor { until, plan }) = cursor else {
+        return Guard::absent();
+    };
+    Guard::saying(
+        "#until = :until AND #plan = :plan",
+        vec![("#until", "until"), ("#plan", "plan")],
+        vec![
+            (":until", text(until.to_string())),
+            (":plan", text(plan.to_string())),
+        ],
+    )
+}
+
+fn nanoseconds(at: Timestamp) -> i64 {
+    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+fn free_for(holder: &str, now: Timestamp) -> Guard {
+    Guard::saying(
+        "attribute_not_exists(pk) OR #holder = :holder OR #until <= :now",
+        vec![("#holder", "holder"), ("#until", "until")],
+        vec![
+            (":holder", text(holder)),
+            (":now", number(nanoseconds(now))),
+        ],
+    )
+}
+
+fn stored_state(state: &OAuthState) -> StoredOAuthState {
+    let OAuthState {
+        digest,
+        connection,
+        centre,
+        browser: Browser(browser),
+        expires_at,
+    } = state.clone();
+    StoredOAuthState {
+        pk: names::oauth_state(&digest),
+        sk: OAUTH_SORT.to_owned(),
+        digest,
+        connection,
+        centre,
+        browser,
+        void_at: expires_at,
+        expires_at: expiry(expires_at),
+    }
+}
+
+fn state_of(item: Item) -> Result<OAuthState, Error> {
+    let StoredOAuthState {
+        pk: _,
+        sk: _,
+        digest,
+        connection,
+        centre,
+        browser,
+        void_at,
+        expires_at: _,
+    } = from_item("an OAuth state", item)?;
+    Ok(OAuthState {
+        digest,
+        connection,
+        centre,
+        browser: Browser(browser),
+        expires_at: void_at,
+    })
+}
+
+#[async_trait]
+impl Coordination for DynamoStore {
+    async fn cursor(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+    ) -> Result<Option<Cursor>, Error> {
+        let pk = names::of_connection(connection);
+        let Some(item) = self
+            .get(&self.tables.state, pk, names::cursor(object))
+            .await?
+        else {
+            return Ok(None);
+        };
+        let StoredCursor {
+            pk: _,
+            sk: _,
+            until,
+            plan,
+        } = from_item("a cursor", item)?;
+        Ok(Some(Cursor { until, plan }))
+    }
+
+    async fn move_cursor(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        from: Option<Cursor>,
+        to: Cursor,
+    ) -> Result<(), Error> {
+        let Cursor { until, plan } = to;
+        let item = to_item(&StoredCursor {
+            pk: names::of_connection(connection),
+            sk: names::cursor(object),
+            until,
+            plan,
+        })?;
+        if self.put(&self.tables.state, item, at_cursor(from)).await? {
+            Ok(())
+        } else {
+            Err(Error::conflict(format!(
+                "the {object} cursor of connection {connection}"
+            )))
+        }
+    }
+
+    async fn lease(
+        &self,
+        connection: &ConnectionId,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, Error> {
+        let item = to_item(&StoredLease {
+            pk: names::of_connection(connection),
+            sk: names::lease(name),
+            holder: holder.to_owned(),
+            until: nanoseconds(until),
+            expires_at: expiry(until.saturating_add(LEASE_KEPT).unwrap_or(Timestamp::MAX)),
+        })?;
+        self.put(&self.tables.state, item, free_for(holder, now))
+            .await
+    }
+
+    async fn release(
+        &self,
+        connection: &ConnectionId,
+        name: &str,
+        holder: &str,
+    ) -> Result<(), Error> {
+        let released = self
+            .client
+            .delete_item()
+            .table_name(&self.tables.state)
+            .set_key(Some(key(
+                names::of_connection(connection),
+                names::lease(name),
+            )))
+            .condition_expression("#holder = :holder")
+            .expression_attribute_names("#holder", "holder")
+            .expression_attribute_values(":holder", text(holder))
+            .send()
+            .await;
+        match released {
+            Err(error)
+                if !error
+                    .as_service_error()
+                    .is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
+                Err(failed("DeleteItem")(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn run(&self, connection: &ConnectionId, run: &RunId) -> Result<Option<Run>, Error> {
+        self.stored_run(connection, run).await
+    }
+
+    async fn save_run(&self, run: Run) -> Result<Run, Error> {
+        self.store_run(run).await
+    }
+
+    async fn runs(
+        &self,
+        connection: &ConnectionId,
+        next: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Run>, Error> {
+        self.list_runs(connection, next, limit).await
+    }
+
+    async fn plan_slices(&self, slices: &[Slice]) -> Result<(), Error> {
+        self.store_new_slices(slices).await
+    }
+
+    async fn slice(
+        &self,
+        connection: &ConnectionId,
+        run: &RunId,
+        key: SliceKey,
+    ) -> Result<Option<Slice>, Error> {
+        self.stored_slice(connection, run, key).await
+    }
+
+    async fn save_slice(&self, slice: &mut Slice) -> Result<Progress, Error> {
+        self.store_slice(slice).await
+    }
+
+    async fn slices(&self, connection: &ConnectionId, run: &RunId) -> Result<Vec<Slice>, Error> {
+        self.stored_slices(connection, run).await
+    }
+
+    async fn keep_oauth_state(&self, state: &OAuthState) -> Result<(), Error> {
+        self.client
+            .put_item()
+            .table_name(&self.tables.state)
+            .set_item(Some(to_item(&stored_state(state))?))
+            .send()
+            .await
+            .map_err(failed("PutItem"))?;
+        Ok(())
+    }
+
+    async fn take_oauth_state(&self, digest: &Digest) -> Result<Option<OAuthState>, Error> {
+        let taken = self
+            .client
+            .delete_item()
+            .table_name(&self.tables.state)
+            .set_key(Some(key(names::oauth_state(digest), OAUTH_SORT)))
+            .return_values(ReturnValue::AllOld)
+            .send()
+            .await
+            .map_err(failed("DeleteItem"))?;
+        taken
+            .attributes
+            .filter(|item| !item.is_empty())
+            .map(state_of)
+            .transpose()
+    }
+
+    async fn spend_credits(
+        &self,
+        connection: &ConnectionId,
+        bucket: Bucket,
+        credits: u64,
+    ) -> Result<(), Error> {
+        // A call that is repeated because its answer was lost counts twice, which errs on the customer's side.
+        self.client
+            .update_item()
+            .table_name(&self.tables.state)
+            .set_key(Some(key(
+                names::of_connection(connection),
+                names::credits(bucket.hour()),
+            )))
+            .update_expression("ADD #credits :credits SET #expires_at = :expires_at")
+            .expression_attribute_names("#credits", "credits")
+            .expression_attribute_names("#expires_at", "expires_at")
+            .expression_attribute_values(":credits", number(credits))
+            .expression_attribute_values(":expires_at", number(expiry(bucket.expires_at())))
+            .send()
+            .await
+            .map_err(failed("UpdateItem"))?;
+        Ok(())
+    }
+
+    async fn credits_spent(&self, connection: &ConnectionId, from: Bucket) -> Result<u64, Error> {
+        let query = Query::table(&self.tables.state, names::of_connection(connection)).between(
+            Some(text(names::credits(from.hour()))),
+            Some(text(names::credits(i64::MAX))),
+        );
+        let mut spent = 0_u64;
+        for item in self.all(&query).await? {
+            let StoredCredits { credits } = from_item("a credit counter", item)?;
+            spent = spent.saturating_add(credits);
+        }
+        Ok(spent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_oauth_state_comes_back_as_it_was() {
+        let state = OAuthState {
+            digest: Digest::of(b"state"),
+            connection: "acme".parse().unwrap(),
+            centre: DataCentre::Cn,
+            browser: Browser(Digest::of(b"cookie")),
+            expires_at: "2026-11-23T10:10:00.5Z".parse().unwrap(),
+        };
+        let item = to_item(&stored_state(&state)).unwrap();
+        assert_eq!(item["expires_at"], number(1_795_428_601));
+        assert_eq!(state_of(item).unwrap(), state);
+    }
+
+    #[test]
+    fn a_lease_is_compared_to_the_nanosecond() {
+        let stored = StoredLease {
+            pk: String::new(),
+            sk: String::new(),
+            holder: String::new(),
+            until: nanoseconds("2026-11-23T10:10:00.000000001Z".parse().unwrap()),
+            expires_at: 0,
+        };
+        assert_eq!(
+            to_item(&stored).unwrap()["until"],
+            number("1795428600000000001")
+        );
+    }
+}

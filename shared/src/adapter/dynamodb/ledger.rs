@@ -1,0 +1,368 @@
+//! Links, in their own table; removal candidates and waiting references, in the state table.
+//!
+//! A link's attributes have one letter each: the nightly join reads all links of a connection, and reads are paid by the kilobyte.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::DynamoStore;
+use super::batch::Write;
+use super::item::{Item, binary_digest, corrupt, from_item, key, text, text_of, to_item};
+use super::names;
+use super::query::Query;
+use crate::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
+use crate::object::Object;
+use crate::port::{Error, Ledger};
+use crate::record::{Candidate, Link, RemovalReason, Standing};
+
+/// A link.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredLink {
+    pk: String,
+    sk: String,
+    /// How it stands.
+    #[serde(rename = "s")]
+    standing: StoredStanding,
+    /// The platform id, where the standing has one.
+    #[serde(rename = "p")]
+    platform_id: Option<PlatformId>,
+    #[serde(rename = "h", with = "binary_digest")]
+    hash: Digest,
+    #[serde(rename = "i")]
+    in_scope: bool,
+    #[serde(rename = "a")]
+    announce: bool,
+}
+
+/// How a link stands, by a letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum StoredStanding {
+    #[serde(rename = "l")]
+    Linked,
+    #[serde(rename = "u")]
+    Unmatched,
+    #[serde(rename = "d")]
+    Duplicate,
+    #[serde(rename = "k")]
+    Unknown,
+}
+
+impl From<Link> for StoredLink {
+    fn from(link: Link) -> Self {
+        let Link {
+            connection,
+            object,
+            zoho_id,
+            standing,
+            hash,
+            in_scope,
+            announce,
+        } = link;
+        let (standing, platform_id) = match standing {
+            Standing::Linked(id) => (StoredStanding::Linked, Some(id)),
+            Standing::Unmatched => (StoredStanding::Unmatched, None),
+            Standing::Duplicate(id) => (StoredStanding::Duplicate, Some(id)),
+            Standing::Unknown(id) => (StoredStanding::Unknown, Some(id)),
+        };
+        Self {
+            pk: names::of_object(&connection, object),
+            sk: zoho_id.padded(),
+            standing,
+            platform_id,
+            hash,
+            in_scope,
+            announce,
+        }
+    }
+}
+
+/// A removal candidate.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredCandidate {
+    pk: String,
+    sk: String,
+    connection: ConnectionId,
+    object: Object,
+    platform_id: PlatformId,
+    run: RunId,
+    reason: RemovalReason,
+    held: bool,
+}
+
+impl From<Candidate> for StoredCandidate {
+    fn from(candidate: Candidate) -> Self {
+        let Candidate {
+            connection,
+            object,
+            zoho_id,
+            platform_id,
+            run,
+            reason,
+            held,
+        } = candidate;
+        Self {
+            pk: names::candidates(&connection, object),
+            sk: zoho_id.padded(),
+            connection,
+            object,
+            platform_id,
+            run,
+            reason,
+            held,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("its standing needs a platform id and there is none")]
+struct NoPlatformId;
+
+fn zoho_id(sk: &str) -> Result<ZohoId, Error> {
+    sk.parse()
+        .map_err(|source: crate::identifier::Error| corrupt("a Zoho id in a key", source))
+}
+
+fn link_of(connection: &ConnectionId, object: Object, item: Item) -> Result<Link, Error> {
+    let what = format!("a link of {connection}'s {object}s");
+    let StoredLink {
+        pk: _,
+        sk,
+        standing,
+        platform_id,
+        hash,
+        in_scope,
+        announce,
+    } = from_item(&what, item)?;
+    let standing = match (standing, platform_id) {
+        (StoredStanding::Unmatched, _) => Standing::Unmatched,
+        (StoredStanding::Linked, Some(id)) => Standing::Linked(id),
+        (StoredStanding::Duplicate, Some(id)) => Standing::Duplicate(id),
+        (StoredStanding::Unknown, Some(id)) => Standing::Unknown(id),
+        (_, None) => return Err(corrupt(&what, NoPlatformId)),
+    };
+    Ok(Link {
+        connection: connection.clone(),
+        object,
+        zoho_id: zoho_id(&sk)?,
+        standing,
+        hash,
+        in_scope,
+        announce,
+    })
+}
+
+fn candidate_of(item: Item) -> Result<Candidate, Error> {
+    let StoredCandidate {
+        pk: _,
+        sk,
+        connection,
+        object,
+        platform_id,
+        run,
+        reason,
+        held,
+    } = from_item("a removal candidate", item)?;
+    Ok(Candidate {
+        connection,
+        object,
+        zoho_id: zoho_id(&sk)?,
+        platform_id,
+        run,
+        reason,
+        held,
+    })
+}
+
+fn deletes(pk: String, keys: impl Iterator<Item = String>) -> impl Iterator<Item = Write> {
+    keys.map(move |sk| Write::Delete { pk: pk.clone(), sk })
+}
+
+#[async_trait]
+impl Ledger for DynamoStore {
+    async fn links(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        ids: &[ZohoId],
+    ) -> Result<Vec<Link>, Error> {
+        let keys = ids.iter().map(|id| id.padded()).collect();
+        let pk = names::of_object(connection, object);
+        let items = self.batch_get(&self.tables.links, &pk, keys).await?;
+        items
+            .into_iter()
+            .map(|item| link_of(connection, object, item))
+            .collect()
+    }
+
+    async fn links_between(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        after: ZohoId,
+        to: ZohoId,
+        limit: usize,
+    ) -> Result<(Vec<Link>, bool), Error> {
+        if after >= to {
+            return Ok((Vec::new(), false));
+        }
+        // All ids have twenty digits, so anything longer lies right behind its own beginning.
+        let beyond = format!("{}!", after.padded());
+        let query = Query::table(&self.tables.links, names::of_object(connection, object))
+            .between(Some(text(beyond)), Some(text(to.padded())));
+        let (items, more) = self.first(&query, limit).await?;
+        let links = items
+            .into_iter()
+            .map(|item| link_of(connection, object, item))
+            .collect::<Result<_, _>>()?;
+        Ok((links, more))
+    }
+
+    async fn save_links(&self, links: &[Link]) -> Result<(), Error> {
+        let puts = links
+            .iter()
+            .map(|link| to_item(&StoredLink::from(link.clone())).map(Write::Put))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.batch_write(&self.tables.links, puts).await
+    }
+
+    async fn remove_links(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        ids: &[ZohoId],
+    ) -> Result<(), Error> {
+        let pk = names::of_object(connection, object);
+        let deletes = deletes(pk, ids.iter().map(|id| id.padded()));
+        self.batch_write(&self.tables.links, deletes).await
+    }
+
+    async fn save_candidates(&self, candidates: &[Candidate]) -> Result<(), Error> {
+        let puts = candidates
+            .iter()
+            .map(|candidate| to_item(&StoredCandidate::from(candidate.clone())).map(Write::Put))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.batch_write(&self.tables.state, puts).await
+    }
+
+    async fn candidates(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        after: ZohoId,
+        limit: usize,
+    ) -> Result<Vec<Candidate>, Error> {
+        let query = Query::table(&self.tables.state, names::candidates(connection, object))
+            .after(&after.padded());
+        let (items, _) = self.first(&query, limit).await?;
+        items.into_iter().map(candidate_of).collect()
+    }
+
+    async fn remove_candidates(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        ids: &[ZohoId],
+    ) -> Result<(), Error> {
+        let pk = names::candidates(connection, object);
+        let deletes = deletes(pk, ids.iter().map(|id| id.padded()));
+        self.batch_write(&self.tables.state, deletes).await
+    }
+
+    async fn await_references(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        waiting: &[PlatformId],
+    ) -> Result<(), Error> {
+        let pk = names::awaiting(connection, object);
+        let puts = waiting
+            .iter()
+            .map(|id| Write::Put(key(pk.clone(), id.as_str())));
+        self.batch_write(&self.tables.state, puts).await
+    }
+
+    async fn awaiting(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        after: Option<&PlatformId>,
+        limit: usize,
+    ) -> Result<Vec<PlatformId>, Error> {
+        let query = Query::table(&self.tables.state, names::awaiting(connection, object));
+        let query = match after {
+            Some(after) => query.after(after.as_str()),
+            None => query,
+        };
+        let (items, _) = self.first(&query, limit).await?;
+        items
+            .iter()
+            .map(|item| {
+                text_of(item, "sk")
+                    .parse()
+                    .map_err(|source: crate::identifier::Error| {
+                        corrupt("a platform id in a key", source)
+                    })
+            })
+            .collect()
+    }
+
+    async fn stop_awaiting(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        ids: &[PlatformId],
+    ) -> Result<(), Error> {
+        let pk = names::awaiting(connection, object);
+        let deletes = deletes(pk, ids.iter().map(|id| id.as_str().to_owned()));
+        self.batch_write(&self.tables.state, deletes).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn standings() -> impl Strategy<Value = Standing> {
+        let id = "[!-~]{1,40}".prop_map(|text| text.parse::<PlatformId>().unwrap());
+        prop_oneof![
+            Just(Standing::Unmatched),
+            id.clone().prop_map(Standing::Linked),
+            id.clone().prop_map(Standing::Duplicate),
+            id.prop_map(Standing::Unknown),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_link_comes_back_as_it_was(id: u64, standing in standings(), hash: Vec<u8>, in_scope: bool, announce: bool) {
+            let link = Link {
+                connection: "acme".parse().unwrap(),
+                object: Object::Contact,
+                zoho_id: id.to_string().parse().unwrap(),
+                standing,
+                hash: Digest::of(&hash),
+                in_scope,
+                announce,
+            };
+            let item = to_item(&StoredLink::from(link.clone())).unwrap();
+            prop_assert!(item["h"].as_b().is_ok_and(|bytes| bytes.as_ref().len() == 32));
+            prop_assert_eq!(link_of(&link.connection, link.object, item).unwrap(), link);
+        }
+    }
+
+    #[test]
+    fn a_candidate_comes_back_as_it_was() {
+        let candidate = Candidate {
+            connection: "acme".parse().unwrap(),
+            object: Object::Deal,
+            zoho_id: "4876876000000333001".parse().unwrap(),
+            platform_id: "zoho-4876876000000333001".parse().unwrap(),
+            run: RunId::new(1, 1),
+            reason: RemovalReason::ParentLeft,
+            held: true,
+        };
+        let item = to_item(&StoredCandidate::from(candidate.clone())).unwrap();
+        assert_eq!(candidate_of(item).unwrap(), candidate);
+    }
+}

@@ -1,0 +1,113 @@
+//! How closed sets and keys are spelled in the tables. Exhaustive on purpose: a new variant must get a name here.
+
+use crate::identifier::{ConnectionId, Digest, PlatformId, RunId};
+use crate::journal::Outcome;
+use crate::object::Object;
+use crate::run::{SliceKey, Stage};
+
+/// The partition of all connections.
+pub(super) const CONNECTIONS: &str = "connection";
+
+/// The partition of everything that the flows keep about a connection.
+pub(super) fn of_connection(connection: &ConnectionId) -> String {
+    format!("c#{connection}")
+}
+
+/// The partition of a connection's links or records of an object, in their tables.
+pub(super) fn of_object(connection: &ConnectionId, object: Object) -> String {
+    format!("{connection}#{object}")
+}
+
+/// The partition of an object's removal candidates.
+pub(super) fn candidates(connection: &ConnectionId, object: Object) -> String {
+    format!("c#{connection}#candidate#{object}")
+}
+
+/// The partition of an object's records that wait for a reference.
+pub(super) fn awaiting(connection: &ConnectionId, object: Object) -> String {
+    format!("c#{connection}#awaiting#{object}")
+}
+
+/// The partition of an OAuth state.
+pub(super) fn oauth_state(digest: &Digest) -> String {
+    format!("oauth#{digest}")
+}
+
+/// The sort key of a version of the settings.
+pub(super) fn settings(version: u64) -> String {
+    format!("settings#{version:020}")
+}
+
+/// The sort key of an object's cursor.
+pub(super) fn cursor(object: Object) -> String {
+    format!("cursor#{object}")
+}
+
+/// The sort key of a lease.
+pub(super) fn lease(name: &str) -> String {
+    format!("lease#{name}")
+}
+
+/// The sort key of an hour's credits.
+pub(super) fn credits(hour: i64) -> String {
+    format!("credits#{:012}", hour.max(0))
+}
+
+/// The sort key of a run.
+pub(super) fn run(run: &RunId) -> String {
+    format!("run#{run}")
+}
+
+/// What the sort keys of a run's slices begin with.
+pub(super) fn slices(run: &RunId) -> String {
+    format!("slice#{run}#")
+}
+
+/// The sort key of a slice.
+pub(super) fn slice(run: &RunId, key: SliceKey) -> String {
+    let SliceKey {
+        stage,
+        object,
+        index,
+    } = key;
+    format!("slice#{run}#{}#{object}#{index:05}", self::stage(stage))
+}
+
+const fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Routine => "routine",
+        Stage::Users => "users",
+        Stage::Accounts => "accounts",
+        Stage::ContactsAndDeals => "contacts_and_deals",
+        Stage::Tasks => "tasks",
+        Stage::References => "references",
+        Stage::RemoveAccounts => "remove_accounts",
+        Stage::RemoveDependants => "remove_dependants",
+    }
+}
+
+/// An outcome's name in the index of outcomes.
+pub(super) const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Parked => "parked",
+        Outcome::Refused => "refused",
+        Outcome::Held => "held",
+        Outcome::Warned => "warned",
+    }
+}
+
+/// The partition of an account's records in their index.
+pub(super) fn account(connection: &ConnectionId, account: &PlatformId) -> String {
+    format!("{connection}#{account}")
+}
+
+/// The partition of an outcome's lines in their index.
+pub(super) fn outcome_of(connection: &ConnectionId, outcome: Outcome) -> String {
+    format!("{connection}#{}", self::outcome(outcome))
+}
+
+/// The partition of a record's lines in their index.
+pub(super) fn record(connection: &ConnectionId, object: Object, id: &PlatformId) -> String {
+    format!("{connection}#{object}#{id}")
+}

@@ -1,0 +1,531 @@
+//! How a record is stored.
+//!
+//! Writes are paid by the kilobyte and most of a record is said several times: its base equals its fields, its fields come from one run, a
+//! change's new value is the field's. So what equals a field is stored by name only. `fields` itself is whole: it is what readers of the
+//! table's stream look at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::item::{Item, expiry, from_item, to_item};
+use super::names;
+use crate::identifier::{ConnectionId, FieldName, PlatformId, RunId, ZohoId};
+use crate::journal::sortable;
+use crate::object::Object;
+use crate::port::Error;
+use crate::record::{
+    Action, Change, FieldChange, Parked, Pending, RESTORABLE, Record, Removed, Side, Source,
+};
+use crate::value::{Fields, Value};
+
+/// A record. `account_key`, `pending_key`, `pending_since` and `updated_at` are the keys of the indexes.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredRecord {
+    pk: String,
+    sk: PlatformId,
+    account_key: Option<String>,
+    pending_key: Option<String>,
+    pending_since: Option<String>,
+    updated_at: String,
+    expires_at: Option<i64>,
+
+    connection: ConnectionId,
+    object: Object,
+    zoho_id: Option<ZohoId>,
+    fields: Fields,
+    /// The fields whose base is what they show.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    base_as_fields: BTreeSet<FieldName>,
+    #[serde(default, skip_serializing_if = "Fields::is_empty")]
+    base: Fields,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pending: BTreeMap<FieldName, Pending>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    edited: BTreeMap<FieldName, Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<StoredSource>,
+    parked: Option<Parked>,
+    create_intent: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    segments: BTreeSet<String>,
+    zoho_modified_time: Option<Timestamp>,
+    removed: Option<Removed>,
+    change: Option<StoredChange>,
+    created_at: Timestamp,
+    changed_at: Timestamp,
+    version: u64,
+}
+
+/// Where the values of some fields came from.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct StoredSource {
+    side: Side,
+    run: Option<RunId>,
+    at: Timestamp,
+    fields: BTreeSet<FieldName>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    overruled: BTreeMap<FieldName, Value>,
+}
+
+/// What the last version changed.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredChange {
+    action: Action,
+    run: Option<RunId>,
+    fields: Vec<StoredFieldChange>,
+}
+
+/// One field's change.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredFieldChange {
+    field: FieldName,
+    before: Value,
+    /// Absent: what the field shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overruled: Option<Value>,
+}
+
+/// The item of a record.
+pub(super) fn item_of(record: Record) -> Result<Item, Error> {
+    to_item(&StoredRecord::from(record))
+}
+
+/// The record of an item.
+pub(super) fn record_of(item: Item) -> Result<Record, Error> {
+    let what = format!("a record of {}", super::item::text_of(&item, "pk"));
+    from_item::<StoredRecord>(&what, item).map(Record::from)
+}
+
+/// The index of pending edits is ordered by their time; the record's key tells edits of one instant apart.
+fn pending_since(at: Timestamp, object: Object, id: &PlatformId) -> String {
+    format!("{}#{object}#{id}", sortable(at))
+}
+
+/// The end of all keys of the index of pending edits made at or before an instant.
+pub(super) fn pending_until(at: Timestamp) -> String {
+    // '$' is right behind '#'.
+    format!("{}$", sortable(at))
+}
+
+impl From<Record> for StoredRecord {
+    fn from(record: Record) -> Self {
+        let account_key = record
+            .account()
+            .map(|account| names::account(&record.connection, account));
+        let pending_at = record.pending_since().filter(|_| record.wants_push());
+        let Record {
+            connection,
+            object,
+            id,
+            zoho_id,
+            fields,
+            base,
+            pending,
+            edited,
+            sources,
+            parked,
+            create_intent,
+            segments,
+            zoho_modified_time,
+            removed,
+            change,
+            created_at,
+            updated_at,
+            version,
+        } = record;
+        let (same, base): (Fields, Fields) = base
+            .into_iter()
+            .partition(|(name, value)| fields.get(name) == Some(value));
+        let end = |removed: &Removed| removed.at.saturating_add(RESTORABLE);
+        Self {
+            pk: names::of_object(&connection, object),
+            account_key,
+            pending_key: pending_at.map(|_| connection.to_string()),
+            pending_since: pending_at.map(|at| pending_since(at, object, &id)),
+            updated_at: sortable(updated_at),
+            expires_at: removed
+                .as_ref()
+                .map(|removed| expiry(end(removed).unwrap_or(Timestamp::MAX))),
+            sk: id,
+            connection,
+            object,
+            zoho_id,
+            base_as_fields: same.into_keys().collect(),
+            base,
+            pending,
+            edited,
+            sources: group(sources),
+            parked,
+            create_intent,
+            segments,
+            zoho_modified_time,
+            removed,
+            change: change.map(|change| shorten(change, &fields)),
+            created_at,
+            changed_at: updated_at,
+            version,
+            fields,
+        }
+    }
+}
+
+impl From<StoredRecord> for Record {
+    fn from(stored: StoredRecord) -> Self {
+        let StoredRecord {
+            pk: _,
+            sk,
+            account_key: _,
+            pending_key: _,
+            pending_since: _,
+            updated_at: _,
+            expires_at: _,
+            connection,
+            object,
+            zoho_id,
+            fields,
+            base_as_fields,
+            mut base,
+            pending,
+            edited,
+            sources,
+            parked,
+            create_intent,
+            segments,
+            zoho_modified_time,
+            removed,
+            change,
+            created_at,
+            changed_at,
+            version,
+        } = stored;
+        let same = base_as_fields
+            .into_iter()
+            .filter_map(|name| fields.get(&name).cloned().map(|value| (name, value)));
+        base.extend(same);
+        Self {
+            connection,
+            object,
+            id: sk,
+            zoho_id,
+            base,
+            pending,
+            edited,
+            sources: sources.into_iter().flat_map(ungroup).collect(),
+            parked,
+            create_intent,
+            segments,
+            zoho_modified_time,
+            removed,
+            change: change.map(|change| lengthen(change, &fields)),
+            created_at,
+            updated_at: changed_at,
+            version,
+            fields,
+        }
+    }
+}
+
+/// One entry for all fields that came at once.
+fn group(sources: BTreeMap<FieldName, Source>) -> Vec<StoredSource> {
+    let mut groups: Vec<StoredSource> = Vec::new();
+    for (name, source) in sources {
+        let Source {
+            side,
+            run,
+            at,
+            overruled,
+        } = source;
+        let known = groups
+            .iter()
+            .position(|group| (group.side, &group.run, group.at) == (side, &run, at));
+        let group = match known.and_then(|index| groups.get_mut(index)) {
+            Some(group) => group,
+            None => groups.push_mut(StoredSource {
+                side,
+                run,
+                at,
+                fields: BTreeSet::new(),
+                overruled: BTreeMap::new(),
+            }),
+        };
+        group.fields.insert(name.clone());
+        group.overruled.extend(overruled.map(|value| (name, value)));
+    }
+    groups
+}
+
+fn ungroup(group: StoredSource) -> Vec<(FieldName, Source)> {
+    let StoredSource {
+        side,
+        run,
+        at,
+        fields,
+        mut overruled,
+    } = group;
+    let of_field = |name: FieldName| {
+        let source = Source {
+            side,
+            run: run.clone(),
+            at,
+            overruled: overruled.remove(&name),
+        };
+        (name, source)
+    };
+    fields.into_iter().map(of_field).collect()
+}
+
+fn shorten(change: Change, shown: &Fields) -> StoredChange {
+    let Change {
+        action,
+        run,
+        fields,
+    } = change;
+    let of_field = |change: FieldChange| {
+        let FieldChange {
+            field,
+            before,
+            after,
+            overruled,
+        } = change;
+        StoredFieldChange {
+            after: Some(after).filter(|after| shown.get(&field) != Some(after)),
+            field,
+            before,
+            overruled,
+        }
+    };
+    StoredChange {
+        action,
+        run,
+        fields: fields.into_iter().map(of_field).collect(),
+    }
+}
+
+fn lengthen(change: StoredChange, shown: &Fields) -> Change {
+    let StoredChange {
+        action,
+        run,
+        fields,
+    } = change;
+    let of_field = |change: StoredFieldChange| {
+        let StoredFieldChange {
+            field,
+            before,
+            after,
+            overruled,
+        } = change;
+        FieldChange {
+            after: after
+                .or_else(|| shown.get(&field).cloned())
+                .unwrap_or(Value::Null),
+            field,
+            before,
+            overruled,
+        }
+    };
+    Change {
+        action,
+        run,
+        fields: fields.into_iter().map(of_field).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_map, btree_set, vec};
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::super::item::number;
+    use super::*;
+    use crate::identifier::Digest;
+    use crate::record::RemovalReason;
+    use crate::value::{Reference, decimal};
+
+    fn instants() -> impl Strategy<Value = Timestamp> {
+        (0i64..4_000_000_000, 0i32..1_000_000_000)
+            .prop_map(|(second, nanosecond)| Timestamp::new(second, nanosecond).unwrap())
+    }
+
+    fn ids() -> impl Strategy<Value = PlatformId> {
+        "[!-~éß☃]{1,20}".prop_map(|text| text.parse().unwrap())
+    }
+
+    fn zoho_ids() -> impl Strategy<Value = ZohoId> {
+        any::<u64>().prop_map(|id| id.to_string().parse().unwrap())
+    }
+
+    fn runs() -> impl Strategy<Value = RunId> {
+        (0u64..4).prop_map(|number| RunId::new(number, 1))
+    }
+
+    fn names() -> impl Strategy<Value = FieldName> {
+        "[a-e]|account".prop_map(|text| text.parse().unwrap())
+    }
+
+    fn objects() -> impl Strategy<Value = Object> {
+        proptest::sample::select(&Object::ALL[..])
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let references = (objects(), option::of(zoho_ids()), option::of(ids())).prop_map(
+            |(object, zoho_id, platform_id)| {
+                Value::Reference(Reference {
+                    object,
+                    zoho_id,
+                    platform_id,
+                })
+            },
+        );
+        let decimals = (any::<i64>(), 0u32..20)
+            .prop_map(|(mantissa, scale)| decimal(&format!("{mantissa}e-{scale}")));
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Boolean),
+            any::<i64>().prop_map(Value::Integer),
+            decimals.prop_map(|value| value.unwrap_or(Value::Null)),
+            "\\PC{0,8}".prop_map(Value::Text),
+            instants().prop_map(Value::Instant),
+            instants().prop_map(|at| Value::Date(jiff::tz::TimeZone::UTC.to_datetime(at).date())),
+            vec("[a-c]{0,2}", 0..3).prop_map(Value::choices),
+            references,
+        ]
+    }
+
+    fn fields() -> impl Strategy<Value = Fields> {
+        btree_map(names(), values(), 0..5)
+    }
+
+    fn sources() -> impl Strategy<Value = BTreeMap<FieldName, Source>> {
+        let source = (
+            any::<bool>(),
+            option::of(runs()),
+            0i64..3,
+            option::of(values()),
+        )
+            .prop_map(|(zoho, run, second, overruled)| Source {
+                side: if zoho { Side::Zoho } else { Side::Platform },
+                run,
+                at: Timestamp::from_second(second).unwrap(),
+                overruled,
+            });
+        btree_map(names(), source, 0..5)
+    }
+
+    fn changes() -> impl Strategy<Value = Change> {
+        let field = (names(), values(), values(), option::of(values())).prop_map(
+            |(field, before, after, overruled)| FieldChange {
+                field,
+                before,
+                after,
+                overruled,
+            },
+        );
+        (option::of(runs()), vec(field, 0..4)).prop_map(|(run, fields)| Change {
+            action: Action::CreatedInZoho,
+            run,
+            fields,
+        })
+    }
+
+    prop_compose! {
+        fn records()(
+            (object, id, zoho_id) in (objects(), ids(), option::of(zoho_ids())),
+            (fields, others, same) in (fields(), fields(), any::<bool>()),
+            pending in btree_map(names(), (values(), instants()), 0..3),
+            edited in btree_map(names(), instants(), 0..3),
+            sources in sources(),
+            (parked, create_intent, zoho_modified_time) in (option::of(instants()), option::of(instants()), option::of(instants())),
+            segments in btree_set("[a-c]{1,2}", 0..3),
+            removed in option::of((instants(), runs())),
+            change in option::of(changes()),
+            (created_at, updated_at) in (instants(), instants()),
+            version: u64,
+        ) -> Record {
+            // Half of the records agree with their base and their change, as nearly all do in life.
+            let base = if same { fields.clone() } else { others };
+            Record {
+                connection: "acme".parse().unwrap(),
+                object,
+                id,
+                zoho_id,
+                fields,
+                base,
+                pending: pending.into_iter().map(|(name, (value, at))| (name, Pending { value, at })).collect(),
+                edited,
+                sources,
+                parked: parked.map(|at| Parked {
+                    code: "INVALID_DATA".into(),
+                    field: None,
+                    remedy: "mend it".into(),
+                    at,
+                    attempt: Digest::of(b"attempt"),
+                }),
+                create_intent,
+                segments,
+                zoho_modified_time,
+                removed: removed.map(|(at, run)| Removed { at, run, reason: RemovalReason::Gone }),
+                change,
+                created_at,
+                updated_at,
+                version,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_comes_back_as_it_was(record in records()) {
+            let item = item_of(record.clone()).unwrap();
+            prop_assert_eq!(record_of(item).unwrap(), record);
+        }
+
+        #[test]
+        fn a_record_is_in_the_indexes_that_it_belongs_to(record in records()) {
+            let item = item_of(record.clone()).unwrap();
+            prop_assert_eq!(item.contains_key("account_key"), record.account().is_some());
+            prop_assert_eq!(item.contains_key("pending_key"), record.wants_push());
+            prop_assert_eq!(item.contains_key("pending_since"), record.wants_push());
+            let forgotten = record.removed.map(|removed| number(removed.at.as_second() + 30 * 86_400 + 1));
+            prop_assert_eq!(item.get("expires_at"), forgotten.as_ref());
+        }
+
+        #[test]
+        fn pending_edits_are_found_up_to_their_time(object in objects(), id in ids(), edited in instants(), asked in instants()) {
+            let found = pending_since(edited, object, &id) <= pending_until(asked);
+            // The index counts whole microseconds.
+            prop_assert_eq!(found, edited.as_microsecond() <= asked.as_microsecond());
+        }
+    }
+
+    #[test]
+    fn what_equals_a_field_is_stored_once() {
+        let long = Value::Text("x".repeat(1_000));
+        let name: FieldName = "name".parse().unwrap();
+        let mut record = Record::new(
+            "acme".parse().unwrap(),
+            Object::Account,
+            "1".parse().unwrap(),
+            Timestamp::UNIX_EPOCH,
+        );
+        record.fields.insert(name.clone(), long.clone());
+        record.base.insert(name.clone(), long.clone());
+        record.change = Some(Change {
+            action: Action::Created,
+            run: None,
+            fields: vec![FieldChange {
+                field: name,
+                before: Value::Null,
+                after: long,
+                overruled: None,
+            }],
+        });
+        let item = item_of(record).unwrap();
+        let shown = format!("{item:?}");
+        assert_eq!(shown.matches(&"x".repeat(1_000)).count(), 1);
+    }
+}

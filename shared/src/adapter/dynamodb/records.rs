@@ -1,0 +1,144 @@
+//! Records, in their own table; `record_item` says how one is stored.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::DynamoStore;
+use super::item::{Item, corrupt, text, text_of};
+use super::names;
+use super::query::Query;
+use super::record_item::{item_of, pending_until, record_of};
+use super::write::Guard;
+use crate::identifier::{ConnectionId, PlatformId};
+use crate::journal::sortable;
+use crate::object::Object;
+use crate::port::{Error, Page, Records};
+use crate::record::Record;
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no key of a record")]
+struct BadKey(String);
+
+/// The record that an index names.
+fn named(item: &Item) -> Result<(Object, PlatformId), Error> {
+    let pk = text_of(item, "pk");
+    let bad = || corrupt("an index of records", BadKey(pk.to_owned()));
+    let (_, object) = pk.split_once('#').ok_or_else(bad)?;
+    let object = object.parse().map_err(|_| bad())?;
+    let id = text_of(item, "sk").parse().map_err(|_| bad())?;
+    Ok((object, id))
+}
+
+#[async_trait]
+impl Records for DynamoStore {
+    async fn records(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        ids: &[PlatformId],
+    ) -> Result<Vec<Record>, Error> {
+        let keys = ids.iter().map(|id| id.as_str().to_owned()).collect();
+        let pk = names::of_object(connection, object);
+        let items = self.batch_get(&self.tables.records, &pk, keys).await?;
+        items.into_iter().map(record_of).collect()
+    }
+
+    async fn save_record(&self, mut record: Record) -> Result<Record, Error> {
+        let guard = Guard::read_at(record.version);
+        record.version += 1;
+        let item = item_of(record.clone())?;
+        if self.put(&self.tables.records, item, guard).await? {
+            Ok(record)
+        } else {
+            // Without its id, which can be an e-mail address and would end in the functions' logs.
+            Err(Error::conflict(format!(
+                "one of connection {}'s {}s",
+                record.connection, record.object
+            )))
+        }
+    }
+
+    async fn list_records(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        next: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Record>, Error> {
+        let query = Query::table(&self.tables.records, names::of_object(connection, object));
+        let page = self.page(&query, next.as_deref(), limit).await?;
+        page.read(record_of)
+    }
+
+    async fn records_updated_since(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        since: Timestamp,
+        next: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Record>, Error> {
+        let query = Query::index(
+            &self.tables.records,
+            "by-updated",
+            ("pk", names::of_object(connection, object)),
+            "updated_at",
+        )
+        .between(Some(text(sortable(since))), None);
+        let page = self.page(&query, next.as_deref(), limit).await?;
+        let named = page
+            .items
+            .iter()
+            .map(|item| named(item).map(|(_, id)| id))
+            .collect::<Result<Vec<_>, _>>()?;
+        let records = self.records(connection, object, &named).await?;
+        let mut records = records
+            .into_iter()
+            .map(|record| (record.id.to_string(), record))
+            .collect::<BTreeMap<_, _>>();
+        // A record that changed since the index named it comes again at its new place; shown here it would carry a later time than what
+        // follows, and a reader who goes on from the latest time would miss that.
+        let at_its_place = |item: &Item| {
+            let record = records.remove(text_of(item, "sk"))?;
+            let unchanged = sortable(record.updated_at) == text_of(item, "updated_at");
+            Some(record).filter(|record| unchanged && record.updated_at >= since)
+        };
+        Ok(Page {
+            items: page.items.iter().filter_map(at_its_place).collect(),
+            next: page.next,
+        })
+    }
+
+    async fn records_of_account(
+        &self,
+        connection: &ConnectionId,
+        account: &PlatformId,
+    ) -> Result<Vec<(Object, PlatformId)>, Error> {
+        let query = Query::index(
+            &self.tables.records,
+            "by-account",
+            ("account_key", names::account(connection, account)),
+            "sk",
+        );
+        self.all(&query).await?.iter().map(named).collect()
+    }
+
+    async fn pending(
+        &self,
+        connection: &ConnectionId,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Object, PlatformId)>, Error> {
+        let query = Query::index(
+            &self.tables.records,
+            "by-pending",
+            ("pending_key", connection.to_string()),
+            "pending_since",
+        )
+        .between(None, Some(text(pending_until(before))));
+        let (items, _) = self.first(&query, limit).await?;
+        items.iter().map(named).collect()
+    }
+}

@@ -1,0 +1,126 @@
+//! Guarded writes: an item is replaced only while its guard holds.
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+
+use super::DynamoStore;
+use super::failure::failed;
+use super::item::{Item, key, number};
+use crate::port::Error;
+
+/// What must be true of the stored item for a write to happen.
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    expression: String,
+    names: Vec<(&'static str, &'static str)>,
+    values: Vec<(&'static str, AttributeValue)>,
+}
+
+impl Guard {
+    /// There is none.
+    pub(super) fn absent() -> Self {
+        Self {
+            expression: "attribute_not_exists(pk)".to_owned(),
+            names: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// It has this version.
+    pub(super) fn at_version(version: u64) -> Self {
+        Self::saying(
+            "#version = :version",
+            vec![("#version", "version")],
+            vec![(":version", number(version))],
+        )
+    }
+
+    /// It has the version that was read; version 0 was never stored.
+    pub(super) fn read_at(version: u64) -> Self {
+        match version {
+            0 => Self::absent(),
+            version => Self::at_version(version),
+        }
+    }
+
+    /// Anything else.
+    pub(super) fn saying(
+        expression: &str,
+        names: Vec<(&'static str, &'static str)>,
+        values: Vec<(&'static str, AttributeValue)>,
+    ) -> Self {
+        Self {
+            expression: expression.to_owned(),
+            names,
+            values,
+        }
+    }
+}
+
+/// Names the write that made an item as it is.
+const MARK: &str = "write_mark";
+
+impl DynamoStore {
+    /// Puts an item while its guard holds; false when it does not.
+    ///
+    /// The SDK repeats a call whose answer was lost. If the first try had been stored, the second one meets its own effect and would
+    /// report a stranger's write, so each write leaves a mark by which it knows itself.
+    pub(super) async fn put(
+        &self,
+        table: &str,
+        mut item: Item,
+        guard: Guard,
+    ) -> Result<bool, Error> {
+        let mark = AttributeValue::B(Blob::new(rand::random::<[u8; 12]>()));
+        item.insert(MARK.to_owned(), mark.clone());
+        let mut call = self
+            .client
+            .put_item()
+            .table_name(table)
+            .set_item(Some(item))
+            .condition_expression(guard.expression)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        for (name, attribute) in guard.names {
+            call = call.expression_attribute_names(name, attribute);
+        }
+        for (name, value) in guard.values {
+            call = call.expression_attribute_values(name, value);
+        }
+        match call.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match met(&error) {
+                Some(stored) => Ok(stored.is_some_and(|stored| stored.get(MARK) == Some(&mark))),
+                None => Err(failed("PutItem")(error)),
+            },
+        }
+    }
+
+    /// Reads one item.
+    pub(super) async fn get(
+        &self,
+        table: &str,
+        pk: String,
+        sk: String,
+    ) -> Result<Option<Item>, Error> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(table)
+            .set_key(Some(key(pk, sk)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed("GetItem"))?;
+        Ok(answer.item)
+    }
+}
+
+/// What a failed guard met; nothing where the call failed for another reason.
+fn met<R>(error: &SdkError<PutItemError, R>) -> Option<Option<&Item>> {
+    match error.as_service_error()? {
+        PutItemError::ConditionalCheckFailedException(failure) => Some(failure.item()),
+        _ => None,
+    }
+}

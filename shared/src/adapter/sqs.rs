@@ -1,0 +1,335 @@
+//! The queues in SQS: standard queues in which a message's group is its connection.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchRequestEntry};
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use serde::Serialize;
+
+use crate::identifier::ConnectionId;
+use crate::message::{Work, Writeback};
+use crate::object::Object;
+use crate::port::{Error, Queue};
+
+const SERVICE: &str = "SQS";
+/// The most messages of one call.
+const BATCH: usize = 10;
+/// The most bytes of one call and of one message: 1 MiB, less what the group's name takes.
+/// Source: Amazon SQS developer guide, "Amazon SQS message quotas".
+const BYTES: usize = 1_048_576 - BATCH * 128;
+/// The longest that SQS holds a message back.
+const LONGEST_DELAY: u64 = 900;
+
+/// Where the queues are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueUrls {
+    /// The accounts worker's.
+    pub accounts: String,
+    /// The contacts worker's.
+    pub contacts: String,
+    /// The tasks worker's.
+    pub tasks: String,
+    /// The deals worker's.
+    pub deals: String,
+    /// The users worker's.
+    pub users: String,
+    /// The edits'.
+    pub writeback: String,
+}
+
+impl QueueUrls {
+    fn of_worker(&self, object: Object) -> &str {
+        match object {
+            Object::Account => &self.accounts,
+            Object::Contact => &self.contacts,
+            Object::Task => &self.tasks,
+            Object::Deal => &self.deals,
+            Object::User => &self.users,
+        }
+    }
+}
+
+/// The queues in SQS.
+#[derive(Debug, Clone)]
+pub struct SqsQueue {
+    client: Client,
+    urls: QueueUrls,
+}
+
+/// A message as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Envelope {
+    group: String,
+    body: String,
+    delay: Option<i32>,
+}
+
+/// Messages that SQS did not take.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{number} of {of} messages were refused; the first with {code}: {message}")]
+    Refused {
+        number: usize,
+        of: usize,
+        code: String,
+        message: String,
+    },
+    #[error("it has {0} bytes and a message takes {BYTES} at most")]
+    TooLarge(usize),
+}
+
+impl SqsQueue {
+    /// The queues at these addresses.
+    #[must_use]
+    pub const fn new(client: Client, urls: QueueUrls) -> Self {
+        Self { client, urls }
+    }
+
+    async fn send_to_workers(&self, messages: &[Work], delay: Option<i32>) -> Result<(), Error> {
+        let mut by_queue: BTreeMap<&str, Vec<Envelope>> = BTreeMap::new();
+        for message in messages {
+            by_queue
+                .entry(self.urls.of_worker(message.object()))
+                .or_default()
+                .push(envelope(message.connection(), message, delay)?);
+        }
+        for (url, envelopes) in by_queue {
+            self.send(url, envelopes).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, url: &str, envelopes: Vec<Envelope>) -> Result<(), Error> {
+        for batch in batches(envelopes) {
+            self.send_batch(url, batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends one batch, and again what SQS failed to take through its own fault.
+    async fn send_batch(&self, url: &str, mut batch: Vec<Envelope>) -> Result<(), Error> {
+        let of = batch.len();
+        let mut delays = delays();
+        let mut refused = Vec::new();
+        loop {
+            let failed = self.send_once(url, &batch).await?;
+            let (for_good, for_now): (Vec<_>, Vec<_>) = failed
+                .into_iter()
+                .partition(BatchResultErrorEntry::sender_fault);
+            refused.extend(for_good);
+            if for_now.is_empty() {
+                break;
+            }
+            let Some(delay) = delays.next() else {
+                refused.extend(for_now);
+                break;
+            };
+            tokio::time::sleep(delay).await;
+            batch = for_now
+                .iter()
+                .filter_map(|entry| batch.get(entry.id().parse::<usize>().ok()?).cloned())
+                .collect();
+        }
+        if refused.is_empty() {
+            Ok(())
+        } else {
+            Err(not_taken(&refused, of))
+        }
+    }
+
+    async fn send_once(
+        &self,
+        url: &str,
+        batch: &[Envelope],
+    ) -> Result<Vec<BatchResultErrorEntry>, Error> {
+        let entries = batch
+            .iter()
+            .enumerate()
+            .map(|(index, envelope)| {
+                SendMessageBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .message_body(&envelope.body)
+                    .message_group_id(&envelope.group)
+                    .set_delay_seconds(envelope.delay)
+                    .build()
+                    .map_err(|source| unavailable(Box::new(source)))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let answer = self
+            .client
+            .send_message_batch()
+            .queue_url(url)
+            .set_entries(Some(entries))
+            .send()
+            .await
+            .map_err(failed)?;
+        Ok(answer.failed)
+    }
+}
+
+fn envelope(
+    connection: &ConnectionId,
+    message: &impl Serialize,
+    delay: Option<i32>,
+) -> Result<Envelope, Error> {
+    let refused = |source| Error::Refused {
+        what: format!("a message of connection {connection}"),
+        source,
+    };
+    let body = serde_json::to_string(message).map_err(|source| refused(source.into()))?;
+    if body.len() > BYTES {
+        return Err(refused(Failure::TooLarge(body.len()).into()));
+    }
+    Ok(Envelope {
+        group: connection.to_string(),
+        body,
+        delay,
+    })
+}
+
+/// Cuts messages into calls that SQS takes, in their order.
+fn batches(envelopes: Vec<Envelope>) -> Vec<Vec<Envelope>> {
+    let mut batches: Vec<Vec<Envelope>> = Vec::new();
+    let mut bytes = 0;
+    for envelope in envelopes {
+        bytes += envelope.body.len();
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH && bytes <= BYTES => batch.push(envelope),
+            _ => {
+                bytes = envelope.body.len();
+                batches.push(vec![envelope]);
+            }
+        }
+    }
+    batches
+}
+
+fn delays() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(2))
+        .with_max_times(5)
+        .with_jitter()
+        .build()
+}
+
+fn unavailable(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::Unavailable {
+        service: SERVICE,
+        operation: "SendMessageBatch",
+        source,
+    }
+}
+
+fn not_taken(failed: &[BatchResultErrorEntry], of: usize) -> Error {
+    let first = failed.first();
+    unavailable(
+        Failure::Refused {
+            number: failed.len(),
+            of,
+            code: first.map_or_else(String::new, |entry| entry.code().to_owned()),
+            message: first
+                .and_then(BatchResultErrorEntry::message)
+                .unwrap_or("no reason given")
+                .to_owned(),
+        }
+        .into(),
+    )
+}
+
+fn failed<E, R>(error: SdkError<E, R>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    let throttled = error.code().is_some_and(|code| code.contains("Throttl"));
+    let source = error
+        .into_source()
+        .unwrap_or_else(|error| Box::new(error) as Box<_>);
+    if throttled {
+        Error::Throttled {
+            service: SERVICE,
+            source: Some(source),
+        }
+    } else {
+        unavailable(source)
+    }
+}
+
+#[async_trait]
+impl Queue for SqsQueue {
+    async fn send_work(&self, messages: &[Work]) -> Result<(), Error> {
+        self.send_to_workers(messages, None).await
+    }
+
+    async fn send_work_later(&self, messages: &[Work], delay: Duration) -> Result<(), Error> {
+        let seconds = delay
+            .as_millis()
+            .div_ceil(1_000)
+            .min(u128::from(LONGEST_DELAY));
+        let delay = i32::try_from(seconds).ok();
+        self.send_to_workers(messages, delay).await
+    }
+
+    async fn send_writeback(&self, messages: &[Writeback]) -> Result<(), Error> {
+        let envelopes = messages
+            .iter()
+            .map(|message| envelope(message.connection(), message, None))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.send(&self.urls.writeback, envelopes).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn letter(index: usize, bytes: usize) -> Envelope {
+        Envelope {
+            group: index.to_string(),
+            body: "x".repeat(bytes),
+            delay: None,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn batches_keep_every_message_and_the_limits(sizes in proptest::collection::vec(prop_oneof![1usize..200, 300_000..BYTES], 0..40)) {
+            let all = sizes.iter().enumerate().map(|(index, bytes)| letter(index, *bytes)).collect::<Vec<_>>();
+            let batches = batches(all.clone());
+            for batch in &batches {
+                prop_assert!((1..=BATCH).contains(&batch.len()));
+                prop_assert!(batch.iter().map(|envelope| envelope.body.len()).sum::<usize>() <= BYTES);
+            }
+            prop_assert_eq!(batches.concat(), all);
+        }
+    }
+
+    #[test]
+    fn a_message_is_its_json_in_the_group_of_its_connection() {
+        let message = Writeback::Push {
+            version: crate::message::Version,
+            connection: "acme".parse().unwrap(),
+            object: Object::Task,
+            ids: vec!["t-1".parse().unwrap()],
+        };
+        let envelope = envelope(message.connection(), &message, None).unwrap();
+        assert_eq!(envelope.group, "acme");
+        assert_eq!(
+            serde_json::from_str::<Writeback>(&envelope.body).unwrap(),
+            message
+        );
+    }
+
+    #[test]
+    fn a_message_that_no_queue_takes_is_refused_before_it_is_sent() {
+        let error = envelope(&"acme".parse().unwrap(), &"x".repeat(BYTES), None).unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+    }
+}
