@@ -1,4 +1,7 @@
-//! The Lambda edge: event types, batches, the environment, telemetry.
+//! The Lambda edge: event types, batches, the environment, the clients, telemetry.
 
 pub mod batch;
+pub mod clients;
+pub mod environment;
+pub mod telemetry;
 pub mod tick;
