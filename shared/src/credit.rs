@@ -35,10 +35,10 @@ impl Bucket {
     }
 }
 
-/// The price of a COQL call by the rows that it returned.
+/// The price of a COQL call by the rows that it asks for: Zoho's price follows the limit, however few rows come back.
 #[must_use]
-pub const fn of_select(rows: usize) -> u64 {
-    match rows {
+pub const fn of_select(limit: usize) -> u64 {
+    match limit {
         0..=200 => 1,
         201..=1_000 => 2,
         _ => 3,
