@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -362,6 +363,52 @@ async fn a_newer_grant_takes_over_from_a_revoked_one() {
     assert_eq!(story.connection("acme").await.status, Status::Enabled);
     assert_eq!(story.tokens().refresh.expose(), "refresh-new");
     assert_eq!(story.zoho.calls_of("refresh"), 0);
+}
+
+/// Lets the customer reconnect just before the next call of that method, whatever lease is held.
+fn reconnected_before(story: &Story, operation: &'static str) {
+    let granting = Granting::all(&story.world.directory, DataCentre::Eu, "100", "acme");
+    story.zoho.granted("refresh-new", "access-new", granting);
+    let tokens = Tokens {
+        refresh: Secret::new("refresh-new"),
+        access: Secret::new("access-new"),
+        expires_at: story.world.now() + SignedDuration::from_hours(1),
+        generation: 7,
+    };
+    let vault = story.world.vault.clone();
+    story.world.faults.decide(move |call| {
+        if call.operation == operation {
+            let connection = acme();
+            let mut kept = vault.keep_tokens(&connection, &tokens);
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(kept.as_mut().poll(&mut context).is_ready());
+        }
+        None
+    });
+}
+
+#[tokio::test]
+async fn a_renewal_does_not_overwrite_a_newer_grant() {
+    let story = Story::begin().await;
+    story.minutes_pass(61);
+    reconnected_before(&story, "refresh");
+    story.work().await.unwrap();
+    assert_eq!(story.tokens().refresh.expose(), "refresh-new");
+    assert_eq!(story.tokens().generation, 7);
+}
+
+#[tokio::test]
+async fn a_refused_old_grant_does_not_end_a_newer_one() {
+    let story = Story::begin().await;
+    story.minutes_pass(61);
+    story.zoho.revoke_grant("refresh-acme");
+    reconnected_before(&story, "refresh");
+    let error = story.work().await.unwrap_err();
+    assert!(matches!(error.disposition(), Disposition::RetryAfter(_)));
+    story.world.faults.clear();
+    story.work().await.unwrap();
+    assert_eq!(story.connection("acme").await.status, Status::Enabled);
+    assert_eq!(story.log(), [""; 0]);
 }
 
 #[tokio::test]

@@ -233,6 +233,10 @@ impl Browser {
         }
     }
 
+    pub(crate) fn has_cookie(&self, cookie: &str) {
+        *self.cookie.lock().unwrap() = Some(cookie.to_owned());
+    }
+
     pub(crate) async fn opens(&self, address: &str) -> Shown {
         let mut request = Request::get(address);
         if let Some(cookie) = self.cookie.lock().unwrap().as_ref() {

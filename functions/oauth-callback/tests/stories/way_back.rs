@@ -1,9 +1,12 @@
 //! Stories of ways back from Zoho that do not connect: by the wrong browser, too late, twice, from the wrong place (C1, P8).
 
+use std::task::{Context, Waker};
+
 use proptest::prelude::*;
-use tandem::connection::Status;
+use tandem::connection::{Connection, Status};
 use tandem::data_centre::DataCentre;
 use tandem::journal::Outcome;
+use tandem::port::Connections as _;
 use tandem_memory::{Failure, Fault, SeededEntropy, When, interleave};
 
 use crate::story::{Browser, Return, Shown, Story};
@@ -168,6 +171,20 @@ async fn a_browser_with_another_cookie_gets_nothing() {
 }
 
 #[tokio::test]
+async fn a_cookie_of_the_browsers_own_making_is_replaced() {
+    let story = Story::begin().await;
+    let browser = story.browser();
+    for made_up in ["known", "", &"g".repeat(64)] {
+        browser.has_cookie(&format!("__Host-tandem-connect={made_up}"));
+        let shown = browser.opens("/connect/acme?dc=eu").await;
+        let set = shown.headers["set-cookie"].to_str().unwrap();
+        let value = set.split(['=', ';']).nth(1).unwrap();
+        assert_ne!(value, made_up);
+        assert_eq!(value.len(), 64);
+    }
+}
+
+#[tokio::test]
 async fn a_state_connects_the_connection_it_was_made_for() {
     let story = Story::begin().await;
     story.operator_adds("other", "Other").await;
@@ -236,6 +253,29 @@ async fn a_disconnected_connection_is_not_connected_again() {
     assert_eq!(story.zoho.calls_of("exchange"), exchanges);
     let shown = story.browser().opens("/connect/acme").await;
     shown.says(409, "disconnected");
+}
+
+#[tokio::test]
+async fn of_a_connection_disconnected_at_that_very_moment_nothing_stays() {
+    let story = Story::connected().await;
+    let (browser, state) = on_the_way(&story).await;
+    let disconnected = Connection {
+        status: Status::Disconnected,
+        ..story.connection("acme").await
+    };
+    let store = story.world.store.clone();
+    story.world.faults.decide(move |call| {
+        if call.operation == "keep_tokens" {
+            let mut saved = store.save_connection(disconnected.clone());
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(saved.as_mut().poll(&mut context).is_ready());
+        }
+        None
+    });
+    let back = Return::granted(&state, "1000.code");
+    browser.comes_back(&back).await.says(409, "disconnected");
+    assert!(story.tokens("acme").is_none());
+    assert_eq!(story.status().await, Status::Disconnected);
 }
 
 #[tokio::test]
