@@ -9,7 +9,7 @@ use crate::value::FieldType;
 
 /// What is kept in sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String", into = "String")]
 pub enum Object {
     /// A user of the customer's Zoho organisation; pulled only.
     User,
@@ -222,5 +222,20 @@ impl FromStr for Object {
             .into_iter()
             .find(|object| object.name() == text)
             .ok_or_else(|| UnknownObject(text.to_owned()))
+    }
+}
+
+// Read and written as a text rather than as an enum, so that a mistake below it in a JSON document is named by its whole path.
+impl TryFrom<String> for Object {
+    type Error = UnknownObject;
+
+    fn try_from(text: String) -> Result<Self, UnknownObject> {
+        text.parse()
+    }
+}
+
+impl From<Object> for String {
+    fn from(object: Object) -> Self {
+        object.name().to_owned()
     }
 }

@@ -225,6 +225,11 @@ impl Counters {
         self.0.get(&counter).copied().unwrap_or_default()
     }
 
+    /// The counters that counted anything.
+    pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> {
+        self.0.iter().map(|(counter, number)| (*counter, *number))
+    }
+
     /// Adds all of another's counters.
     pub fn merge(&mut self, other: &Self) {
         for (counter, number) in &other.0 {

@@ -1,1 +1,2 @@
+//! The operator's JSON API and pages.
 fn main() {}

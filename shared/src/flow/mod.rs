@@ -9,6 +9,7 @@ pub mod full;
 pub mod job;
 pub(crate) mod lease;
 pub mod note;
+pub mod parked;
 pub mod poll;
 pub mod preflight;
 pub mod references;

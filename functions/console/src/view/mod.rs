@@ -1,0 +1,36 @@
+//! What the API shows: types of its own, so that a change of the domain changes the API on purpose or not at all.
+
+mod connection;
+mod log;
+mod names;
+mod preflight;
+mod record;
+mod run;
+mod settings;
+
+pub(crate) use connection::{ConnectionDetail, ConnectionView, Credits};
+pub(crate) use log::LogLine;
+pub(crate) use names::{
+    CounterName, Direction, ObjectName, Outcome, RemovalReason, RunKind, RunStatus, Severity, Side,
+    Stage, Status,
+};
+pub(crate) use preflight::PreflightView;
+pub(crate) use record::{ParkedRecord, RecordDetail, RecordView, Removal};
+pub(crate) use run::{RunDetail, RunView};
+pub(crate) use settings::{SettingsDocument, SettingsView};
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+use tandem::identifier::FieldName;
+use tandem::value::Value;
+
+/// Values as plain JSON by field.
+fn values<'a>(
+    fields: impl IntoIterator<Item = (&'a FieldName, &'a Value)>,
+) -> BTreeMap<String, Json> {
+    fields
+        .into_iter()
+        .map(|(name, value)| (name.to_string(), value.to_json()))
+        .collect()
+}

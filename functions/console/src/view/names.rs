@@ -1,0 +1,218 @@
+//! The closed sets of words that the API uses. Each mirrors a set of the domain; a word that is new there breaks the build here.
+
+use serde::{Deserialize, Serialize};
+use tandem::flow::preflight;
+use tandem::{connection, journal, object, record, run};
+use utoipa::ToSchema;
+
+macro_rules! mirror {
+    ($(#[$doc:meta])* $name:ident of $domain:ty { $($(#[$word:meta])* $variant:ident,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub(crate) enum $name {
+            $($(#[$word])* $variant,)+
+        }
+
+        impl From<$domain> for $name {
+            fn from(value: $domain) -> Self {
+                match value {
+                    $(<$domain>::$variant => Self::$variant,)+
+                }
+            }
+        }
+
+        impl From<$name> for $domain {
+            fn from(value: $name) -> Self {
+                match value {
+                    $($name::$variant => Self::$variant,)+
+                }
+            }
+        }
+    };
+}
+
+mirror! {
+    /// What is kept in sync.
+    ObjectName of object::Object {
+        /// A user of the customer's Zoho organisation.
+        User,
+        /// A company.
+        Account,
+        /// A person at an account.
+        Contact,
+        /// An opportunity of an account.
+        Deal,
+        /// A to-do.
+        Task,
+    }
+}
+
+mirror! {
+    /// Where a connection stands: `new` (nobody has granted access yet), `paused` (granted, and switched off), `enabled` (syncing),
+    /// `needs_reconnect` (the grant was lost), `disconnected`.
+    Status of connection::Status {
+        /// Nobody has granted access yet.
+        New,
+        /// Granted, and switched off.
+        Paused,
+        /// Syncing.
+        Enabled,
+        /// The grant was lost; open `connect_url`.
+        NeedsReconnect,
+        /// Disconnected by the operator.
+        Disconnected,
+    }
+}
+
+mirror! {
+    /// What kind of sync a run is: `routine` (changed records) or `full` (everything).
+    RunKind of run::RunKind {
+        /// Over changed records.
+        Routine,
+        /// Over everything.
+        Full,
+    }
+}
+
+mirror! {
+    /// How a run stands: `running`, `complete`, or `incomplete` (it ended early and removed nothing that it had not read completely).
+    RunStatus of run::RunStatus {
+        /// Under way.
+        Running,
+        /// Every slice completed.
+        Complete,
+        /// It ended before that.
+        Incomplete,
+    }
+}
+
+mirror! {
+    /// A step of a run.
+    Stage of run::Stage {
+        /// Every object's changes.
+        Routine,
+        /// Users.
+        Users,
+        /// Accounts.
+        Accounts,
+        /// Contacts and deals.
+        ContactsAndDeals,
+        /// Tasks.
+        Tasks,
+        /// References whose other end came later.
+        References,
+        /// Removal of accounts.
+        RemoveAccounts,
+        /// Removal of the others.
+        RemoveDependants,
+    }
+}
+
+mirror! {
+    /// How a line of the log went: `done` (as wanted), `parked` (waits for something to change), `refused` (for good), `held` (waits for a
+    /// person), `warned` (somebody should know).
+    Outcome of journal::Outcome {
+        /// As wanted.
+        Done,
+        /// Waits for something to change.
+        Parked,
+        /// Refused for good.
+        Refused,
+        /// Waits for a person.
+        Held,
+        /// Somebody should know.
+        Warned,
+    }
+}
+
+mirror! {
+    /// Which way: `pull` is from Zoho to the platform, `push` from the platform to Zoho.
+    Direction of journal::Direction {
+        /// From Zoho to the platform.
+        Pull,
+        /// From the platform to Zoho.
+        Push,
+    }
+}
+
+mirror! {
+    /// Who gave a value.
+    Side of record::Side {
+        /// Zoho.
+        Zoho,
+        /// The platform.
+        Platform,
+    }
+}
+
+mirror! {
+    /// Why a record leaves the platform: `gone` (Zoho has it no more), `out_of_scope` (it no longer meets the filter), `parent_left` (its
+    /// account left), `renamed` (its Zoho record has another external id now).
+    RemovalReason of record::RemovalReason {
+        /// Zoho has it no more.
+        Gone,
+        /// It no longer meets the filter.
+        OutOfScope,
+        /// Its account left.
+        ParentLeft,
+        /// Its Zoho record has another external id now.
+        Renamed,
+    }
+}
+
+mirror! {
+    /// What a run counts.
+    CounterName of run::Counter {
+        /// Rows read from Zoho.
+        RowsRead,
+        /// Links compared with them.
+        LinksRead,
+        /// Records that came to the platform.
+        Created,
+        /// Records whose values changed.
+        Updated,
+        /// Records that were the same on both sides.
+        Unchanged,
+        /// Records that came back after a removal.
+        Restored,
+        /// Records removed.
+        Removed,
+        /// Removals held for a person.
+        Held,
+        /// Held removals that resolved themselves.
+        Withdrawn,
+        /// Values or edits that could not be applied.
+        Parked,
+        /// Zoho records whose external id another one has already.
+        Duplicates,
+        /// Zoho records without an external id.
+        Unmatched,
+        /// Zoho records that the platform does not have and does not create.
+        Unknown,
+        /// Zoho records that do not meet the filter.
+        OutOfScope,
+        /// Records that may have to be removed.
+        Candidates,
+        /// Rows that Zoho itself counts.
+        ZohoCount,
+        /// Calls to Zoho.
+        ZohoCalls,
+        /// Zoho's price of these calls.
+        ZohoCredits,
+        /// Records whose contacts, deals and tasks were asked for, because they came into scope.
+        Announced,
+        /// References whose other end was found.
+        Resolved,
+    }
+}
+
+mirror! {
+    /// How much a finding matters: `problem` (something will not sync) or `warning` (something may not be as intended).
+    Severity of preflight::Severity {
+        /// Something will not sync.
+        Problem,
+        /// Something may not be as intended.
+        Warning,
+    }
+}

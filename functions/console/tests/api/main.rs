@@ -1,0 +1,16 @@
+//! The console's API, driven through its router over tables, queues and secrets in memory.
+
+mod anything;
+mod connections;
+mod description;
+mod desk;
+mod edits;
+mod gateway;
+mod guard;
+mod log;
+mod parked;
+mod records;
+mod removals;
+mod runs;
+mod settings;
+mod zoho;

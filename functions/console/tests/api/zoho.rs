@@ -1,0 +1,119 @@
+//! A Zoho that has nothing: no rows, no fields, and it revokes what it is told to.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tandem::data_centre::DataCentre;
+use tandem::identifier::ZohoId;
+use tandem::object::Object;
+use tandem::port::{
+    Caller, Crm, CrmError, FieldInfo, Grant, GrantedOrganisation, Reply, Rows, WriteOutcome,
+};
+use tandem::row::Outgoing;
+use tandem::secret::{OAuthClient, Secret};
+use tandem::select::Select;
+use tandem_memory::Nobody;
+
+#[derive(Default)]
+pub(crate) struct EmptyZoho {
+    revoked: Mutex<Vec<(DataCentre, String)>>,
+}
+
+impl EmptyZoho {
+    /// The refresh tokens that were revoked, and where.
+    pub(crate) fn revoked(&self) -> Vec<(DataCentre, String)> {
+        self.revoked.lock().unwrap().clone()
+    }
+}
+
+fn reply<T>(value: T) -> Result<Reply<T>, CrmError> {
+    Ok(Reply {
+        value,
+        server_time: super::desk::NOW.parse().unwrap(),
+        credits: 1,
+        credits_left: None,
+    })
+}
+
+#[async_trait]
+impl Crm for EmptyZoho {
+    async fn exchange(
+        &self,
+        centre: DataCentre,
+        client: &OAuthClient,
+        code: &Secret,
+        uri: &str,
+    ) -> Result<Grant, CrmError> {
+        Nobody.exchange(centre, client, code, uri).await
+    }
+
+    async fn refresh(
+        &self,
+        centre: DataCentre,
+        client: &OAuthClient,
+        refresh: &Secret,
+    ) -> Result<Grant, CrmError> {
+        Nobody.refresh(centre, client, refresh).await
+    }
+
+    async fn revoke(&self, centre: DataCentre, refresh: &Secret) -> Result<(), CrmError> {
+        self.revoked
+            .lock()
+            .unwrap()
+            .push((centre, refresh.expose().to_owned()));
+        Ok(())
+    }
+
+    async fn organisation(&self, caller: &Caller) -> Result<Reply<GrantedOrganisation>, CrmError> {
+        Nobody.organisation(caller).await
+    }
+
+    async fn fields(&self, _: &Caller, _: Object) -> Result<Reply<Vec<FieldInfo>>, CrmError> {
+        reply(Vec::new())
+    }
+
+    async fn select(&self, _: &Caller, _: &Select) -> Result<Reply<Rows>, CrmError> {
+        reply(Rows {
+            rows: Vec::new(),
+            more: false,
+        })
+    }
+
+    async fn count(&self, _: &Caller, _: Object) -> Result<Reply<u64>, CrmError> {
+        reply(0)
+    }
+
+    async fn users(
+        &self,
+        _: &Caller,
+        _: u32,
+        _: Option<Timestamp>,
+    ) -> Result<Reply<Rows>, CrmError> {
+        reply(Rows {
+            rows: Vec::new(),
+            more: false,
+        })
+    }
+
+    async fn insert(
+        &self,
+        caller: &Caller,
+        object: Object,
+        records: &[Outgoing],
+        trigger: &[String],
+    ) -> Result<Reply<Vec<WriteOutcome>>, CrmError> {
+        Nobody.insert(caller, object, records, trigger).await
+    }
+
+    async fn update(
+        &self,
+        caller: &Caller,
+        object: Object,
+        records: &[(ZohoId, Outgoing)],
+        trigger: &[String],
+        since: Option<Timestamp>,
+    ) -> Result<Reply<Vec<WriteOutcome>>, CrmError> {
+        Nobody.update(caller, object, records, trigger, since).await
+    }
+}
