@@ -1,2 +1,15 @@
-//! The operator's JSON API and pages.
-fn main() {}
+//! Wiring: telemetry, ports, run.
+
+use lambda_http::Error;
+use console::{Deps, app};
+use tandem::edge::clients;
+use tandem::edge::environment::Environment;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tandem::edge::telemetry::start()?;
+    let environment = Environment::read()?;
+    let ports = clients::connect(&environment).await?;
+    let public_url = environment.public_url;
+    lambda_http::run(app(Deps { ports, public_url })).await
+}

@@ -233,6 +233,9 @@ impl From<port::Error> for Problem {
                 &error,
             )
             .after(5),
+            port::Error::Refused { what, .. } => {
+                Self::new(Kind::Invalid, format!("{what} can't be accepted"))
+            }
             port::Error::Corrupt { .. } => Self::logged(
                 Kind::Internal,
                 "something stored can't be read: the function's log says what",
