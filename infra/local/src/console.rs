@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use reqwest::Method;
+use reqwest::{Method, header};
 use serde_json::{Value, json};
 
 /// How long between two looks at a run.
@@ -120,13 +120,21 @@ impl Console {
     /// As [`Console::get`].
     pub async fn save_settings(&self, connection: &str, settings: &Value) -> Result<Value> {
         let path = format!("/api/connections/{connection}/settings");
-        let version = self.get(&path).await?["version"].clone();
-        self.expect(
-            Method::PUT,
-            &path,
-            Some(&json!({ "version": version, "settings": settings })),
-        )
-        .await
+        let version = self.get(&path).await?["version"]
+            .as_u64()
+            .context("settings without a version")?;
+        let request = self
+            .http
+            .put(format!("{}{path}", self.base))
+            .bearer_auth(&self.secret)
+            .header(header::IF_MATCH, format!("\"{version}\""))
+            .json(settings);
+        let response = request.send().await?;
+        let (status, body) = (response.status(), response.json::<Value>().await?);
+        if !status.is_success() {
+            bail!("PUT {path} answered {status}: {body}");
+        }
+        Ok(body)
     }
 
     /// Starts a run and returns its id.

@@ -23,9 +23,14 @@ static EMULATOR: OnceCell<Emulator> = OnceCell::const_new();
 /// # Errors
 /// When it can't be set up.
 pub async fn world(name: &str, accounts: usize) -> Result<World> {
-    let emulator = EMULATOR.get_or_try_init(|| Emulator::start(EmulatorOptions::default())).await?;
+    let emulator = EMULATOR
+        .get_or_try_init(|| Emulator::start(EmulatorOptions::default()))
+        .await?;
     let functions = build_functions()?;
-    let organisation = OrganisationSpec { accounts, ..OrganisationSpec::small(11) };
+    let organisation = OrganisationSpec {
+        accounts,
+        ..OrganisationSpec::small(11)
+    };
     let options = WorldOptions {
         name: name.to_owned(),
         organisation: Some(organisation),
@@ -41,7 +46,13 @@ pub async fn world(name: &str, accounts: usize) -> Result<World> {
 /// # Errors
 /// When a step fails.
 pub async fn connect(world: &World) -> Result<()> {
-    world.console.post("/api/connections", &json!({ "id": CONNECTION, "name": "Acme" })).await?;
+    world
+        .console
+        .post(
+            "/api/connections",
+            &json!({ "id": CONNECTION, "name": "Acme" }),
+        )
+        .await?;
     world.console.save_settings(CONNECTION, &settings()).await?;
     world.connect(CONNECTION, "us").await?;
     Ok(())
@@ -65,7 +76,10 @@ pub fn settings() -> Value {
 /// # Errors
 /// When a step fails.
 pub async fn enable(world: &World) -> Result<String> {
-    world.console.post(&format!("/api/connections/{CONNECTION}/enable"), &json!({})).await?;
+    world
+        .console
+        .post(&format!("/api/connections/{CONNECTION}/enable"), &json!({}))
+        .await?;
     world.console.latest_run(CONNECTION, "full").await
 }
 
@@ -74,7 +88,10 @@ pub async fn enable(world: &World) -> Result<String> {
 /// # Errors
 /// When it takes too long.
 pub async fn ended(world: &World, run: &str) -> Result<Value> {
-    let ended = world.console.await_run(CONNECTION, run, BUDGET, |_| {}).await?;
+    let ended = world
+        .console
+        .await_run(CONNECTION, run, BUDGET, |_| {})
+        .await?;
     world.stack.wait_until_idle(BUDGET).await?;
     Ok(ended)
 }
@@ -85,18 +102,32 @@ pub async fn ended(world: &World, run: &str) -> Result<Value> {
 /// When a table can't be read.
 pub async fn content(world: &World) -> Result<BTreeMap<String, Value>> {
     let pick = |item: &Map<String, Value>, names: &[&str]| -> Value {
-        names.iter().filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone()))).collect::<Map<_, _>>().into()
+        names
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone())))
+            .collect::<Map<_, _>>()
+            .into()
     };
     let mut content = BTreeMap::new();
     let tables = world.stack.tables();
     let looked_at: [(&String, &[&str]); 2] = [
-        (&tables.records, &["fields", "base", "pending", "zoho_id", "parked"]),
+        (
+            &tables.records,
+            &["fields", "base", "pending", "zoho_id", "parked"],
+        ),
         (&tables.links, &["standing", "hash", "in_scope"]),
     ];
     for (table, names) in looked_at {
         for item in world.stack.table_items(table).await? {
-            let key = |name: &str| item.get(name).and_then(Value::as_str).context("an item without a key");
-            content.insert(format!("{table} {} {}", key("pk")?, key("sk")?).replace(world.stack.name(), ""), pick(&item, names));
+            let key = |name: &str| {
+                item.get(name)
+                    .and_then(Value::as_str)
+                    .context("an item without a key")
+            };
+            content.insert(
+                format!("{table} {} {}", key("pk")?, key("sk")?).replace(world.stack.name(), ""),
+                pick(&item, names),
+            );
         }
     }
     Ok(content)

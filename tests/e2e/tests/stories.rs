@@ -8,8 +8,19 @@ use tandem_local::World;
 
 /// The ids of an object's records on the platform.
 async fn ids(world: &World, object: &str, number: usize) -> Vec<String> {
-    let page = world.console.get(&format!("/api/connections/{CONNECTION}/{object}?limit={number}")).await.unwrap();
-    page["items"].as_array().unwrap().iter().map(|record| record["id"].as_str().unwrap().to_owned()).collect()
+    let page = world
+        .console
+        .get(&format!(
+            "/api/connections/{CONNECTION}/{object}?limit={number}"
+        ))
+        .await
+        .unwrap();
+    page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| record["id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,11 +53,19 @@ async fn workers_killed_in_the_middle_and_messages_delivered_twice_lead_to_the_s
                     "kind": "slice", "version": 1, "connection": CONNECTION, "run": run,
                     "slice": { "stage": slice["stage"], "object": object, "index": slice["index"] }
                 });
-                stormy.stack.send(&queue, CONNECTION, &message.to_string()).await.unwrap();
+                stormy
+                    .stack
+                    .send(&queue, CONNECTION, &message.to_string())
+                    .await
+                    .unwrap();
                 doubled += 1;
             }
             if slice["done"] == false && killed < 6 {
-                killed += stormy.stack.kill_function(&format!("worker-{queue}")).await.unwrap();
+                killed += stormy
+                    .stack
+                    .kill_function(&format!("worker-{queue}"))
+                    .await
+                    .unwrap();
             }
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -54,9 +73,15 @@ async fn workers_killed_in_the_middle_and_messages_delivered_twice_lead_to_the_s
     stormy.stack.wait_until_idle(BUDGET).await.unwrap();
     assert!(killed > 0, "no worker was killed");
     assert!(doubled > 0, "no message was doubled");
-    let (calm, stormy) = (content(&calm).await.unwrap(), content(&stormy).await.unwrap());
+    let (calm, stormy) = (
+        content(&calm).await.unwrap(),
+        content(&stormy).await.unwrap(),
+    );
     assert!(calm.len() > 1_000, "{}", calm.len());
-    assert_eq!(calm.keys().collect::<Vec<_>>(), stormy.keys().collect::<Vec<_>>());
+    assert_eq!(
+        calm.keys().collect::<Vec<_>>(),
+        stormy.keys().collect::<Vec<_>>()
+    );
     for (key, item) in &calm {
         assert_eq!(item, &stormy[key], "{key}");
     }
@@ -76,7 +101,14 @@ async fn edits_survive_a_killed_writeback_and_create_nothing_twice() {
             json!({ "id": format!("task-{number}"), "fields": { "subject": format!("Storm {number}"), "account": account } })
         })
         .collect();
-    world.console.post(&format!("/api/connections/{CONNECTION}/task/edits"), &json!({ "edits": edits })).await.unwrap();
+    world
+        .console
+        .post(
+            &format!("/api/connections/{CONNECTION}/task/edits"),
+            &json!({ "edits": edits }),
+        )
+        .await
+        .unwrap();
     let mut killed = 0;
     for _ in 0..200 {
         killed += world.stack.kill_function("writeback").await.unwrap();
@@ -92,30 +124,64 @@ async fn edits_survive_a_killed_writeback_and_create_nothing_twice() {
     let rows = zoho.zoho().records(organisation, "Tasks", now).unwrap();
     for number in 0..30 {
         let subject = format!("Storm {number}");
-        assert_eq!(rows.iter().filter(|row| row["Subject"] == subject.as_str()).count(), 1, "{subject}");
+        assert_eq!(
+            rows.iter()
+                .filter(|row| row["Subject"] == subject.as_str())
+                .count(),
+            1,
+            "{subject}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_callback_gets_a_page_and_no_secret() {
     let world = world("e2e-callback", 20).await.unwrap();
-    world.console.post("/api/connections", &json!({ "id": CONNECTION, "name": "Acme" })).await.unwrap();
+    world
+        .console
+        .post(
+            "/api/connections",
+            &json!({ "id": CONNECTION, "name": "Acme" }),
+        )
+        .await
+        .unwrap();
     let zoho = world.zoho().unwrap().base_url().to_owned();
     let forged = [
         format!("state=never-given-out&code=1000.x&location=us&accounts-server={zoho}/us"),
-        "state=x&code=y&location=us&accounts-server=https%3A%2F%2Faccounts.zoho.com.evil.example".to_owned(),
+        "state=x&code=y&location=us&accounts-server=https%3A%2F%2Faccounts.zoho.com.evil.example"
+            .to_owned(),
         "error=access_denied".to_owned(),
         String::new(),
     ];
     for query in forged {
-        let (status, page) = world.walk_consent(&format!("{}/oauth/callback?{query}", world.door.url())).await.unwrap();
+        let (status, page) = world
+            .walk_consent(&format!("{}/oauth/callback?{query}", world.door.url()))
+            .await
+            .unwrap();
         assert!(status.is_client_error(), "{query}: {status}");
-        assert!(page.contains("<html") && !page.contains("1000.x"), "{query}: {page}");
+        assert!(
+            page.contains("<html") && !page.contains("1000.x"),
+            "{query}: {page}"
+        );
     }
-    let (status, page) = world.walk_consent(&format!("{}/connect/{CONNECTION}?dc=mars", world.door.url())).await.unwrap();
-    assert!(status.is_client_error() && page.contains("mars"), "{status}: {page}");
+    let (status, page) = world
+        .walk_consent(&format!(
+            "{}/connect/{CONNECTION}?dc=mars",
+            world.door.url()
+        ))
+        .await
+        .unwrap();
+    assert!(
+        status.is_client_error() && page.contains("mars"),
+        "{status}: {page}"
+    );
     let guard = world.zoho().unwrap().zoho();
-    let told: Vec<&str> = guard.journal.since(0).map(|served| served.path.as_str()).filter(|path| path.contains("/token")).collect();
+    let told: Vec<&str> = guard
+        .journal
+        .since(0)
+        .map(|served| served.path.as_str())
+        .filter(|path| path.contains("/token"))
+        .collect();
     assert_eq!(told, Vec::<&str>::new(), "a token endpoint was asked");
 }
 
@@ -131,13 +197,25 @@ async fn a_revoked_grant_stops_the_connection_and_reconnecting_goes_on() {
         zoho.zoho().oauth.revoke_all(organisation, true);
     }
     let before = world.zoho().unwrap().zoho().journal.latest();
-    let run = world.console.start_run(CONNECTION, "routine").await.unwrap();
+    let run = world
+        .console
+        .start_run(CONNECTION, "routine")
+        .await
+        .unwrap();
     assert_eq!(ended(&world, &run).await.unwrap()["status"], "incomplete");
-    let connection = world.console.get(&format!("/api/connections/{CONNECTION}")).await.unwrap();
+    let connection = world
+        .console
+        .get(&format!("/api/connections/{CONNECTION}"))
+        .await
+        .unwrap();
     assert_eq!(connection["status"], "needs_reconnect", "{connection}");
     let asked = world.zoho().unwrap().zoho().journal.since(before).count();
     assert!(asked <= 20, "a storm of {asked} requests");
     world.connect(CONNECTION, "us").await.unwrap();
-    let run = world.console.start_run(CONNECTION, "routine").await.unwrap();
+    let run = world
+        .console
+        .start_run(CONNECTION, "routine")
+        .await
+        .unwrap();
     assert_eq!(ended(&world, &run).await.unwrap()["status"], "complete");
 }
