@@ -1,7 +1,7 @@
 //! Wiring: telemetry, ports, run.
 
-use lambda_http::Error;
 use console::{Deps, app};
+use lambda_http::Error;
 use tandem::edge::clients;
 use tandem::edge::environment::Environment;
 

@@ -91,11 +91,23 @@ impl Question {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Where to go on.
+    /// Where to go on, from the query's `cursor`.
     ///
     /// # Errors
     /// When the cursor was made for another question, or never.
     pub(crate) fn open(&self, cursor: Option<&str>) -> Result<Option<String>, Problem> {
+        self.open_at("?cursor", cursor)
+    }
+
+    /// Where to go on, from a cursor that stands at `path` of the request.
+    ///
+    /// # Errors
+    /// When the cursor was made for another question, or never.
+    pub(crate) fn open_at(
+        &self,
+        path: &str,
+        cursor: Option<&str>,
+    ) -> Result<Option<String>, Problem> {
         let Some(cursor) = cursor else {
             return Ok(None);
         };
@@ -108,7 +120,7 @@ impl Question {
             Some(next) => Ok(Some(next)),
             None => Err(Problem::mistake(
                 Kind::Malformed,
-                "?cursor",
+                path,
                 "use the `next` of the page before, with the same question; leave it out for the first page",
             )),
         }

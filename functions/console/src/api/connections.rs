@@ -89,7 +89,9 @@ pub(super) async fn list(
     ))
 }
 
-/// Makes a connection. Send its `connect_url` to the customer, who grants access there.
+/// Makes a connection.
+///
+/// Send its `connect_url` to the customer, who grants access there.
 #[utoipa::path(post, path = "/connections", tag = "connections", operation_id = "create_connection", request_body = NewConnection,
     responses(
         (status = 201, description = "Made; the Location header has its address", body = ConnectionView),
@@ -151,8 +153,10 @@ pub(super) async fn rename(
     Ok(Json(view(&deps, &connection)))
 }
 
-/// Switches a granted connection on. Routine syncs begin at once, and so does the first full sync unless one completed before; later full
-/// syncs wait for the night. Switching on what is on changes nothing.
+/// Switches a granted connection on.
+///
+/// Routine syncs begin at once, and so does the first full sync unless one completed before; later full syncs wait for the night. Switching
+/// on what is on changes nothing.
 #[utoipa::path(post, path = "/connections/{connection}/enable", tag = "connections", operation_id = "enable_connection",
     params(OfConnection), responses(
         (status = 200, description = "It is on", body = ConnectionView),
@@ -166,7 +170,9 @@ pub(super) async fn enable(
     Ok(Json(view(&deps, &connection)))
 }
 
-/// Switches a connection off for a while. Edits are still accepted, and wait. A connection that needs reconnect stays off after that.
+/// Switches a connection off for a while.
+///
+/// Edits are still accepted, and wait. A connection that needs reconnect stays off after that.
 #[utoipa::path(post, path = "/connections/{connection}/pause", tag = "connections", operation_id = "pause_connection",
     params(OfConnection), responses(
         (status = 200, description = "It is off", body = ConnectionView),
@@ -180,8 +186,9 @@ pub(super) async fn pause(
     Ok(Json(view(&deps, &connection)))
 }
 
-/// Ends a connection for good: nothing runs any more, its grant is revoked at Zoho, its tokens are forgotten. Its data stays. When Zoho could
-/// not be told, the connection is stopped all the same, and the same request tries again.
+/// Ends a connection for good: nothing runs any more, its grant is revoked at Zoho, its tokens are forgotten.
+///
+/// Its data stays. When Zoho could not be told, the connection is stopped all the same, and the same request tries again.
 #[utoipa::path(post, path = "/connections/{connection}/disconnect", tag = "connections", operation_id = "disconnect_connection",
     params(OfConnection), responses(
         (status = 200, description = "It is ended", body = ConnectionView),
@@ -195,8 +202,9 @@ pub(super) async fn disconnect(
     Ok(Json(view(&deps, &connection)))
 }
 
-/// Looks at the organisation's scopes, modules, fields and permissions, and says what lacks for the sync to work and what helps. Costs a
-/// few of its credits.
+/// Looks at the organisation's scopes, modules, fields and permissions, and says what lacks for the sync to work and what helps.
+///
+/// Costs a few of its credits.
 #[utoipa::path(post, path = "/connections/{connection}/preflight", tag = "connections", operation_id = "preflight_connection",
     params(OfConnection), responses(
         (status = 200, description = "What was found", body = PreflightView),

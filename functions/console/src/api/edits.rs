@@ -106,8 +106,9 @@ pub(super) struct Answer {
     errors: Vec<Mistake>,
 }
 
-/// Edits a record, or brings one into being that only the platform knows so far. The platform shows the edit at once; it goes to Zoho as soon
-/// as it can, and what becomes of it is in the log.
+/// Edits a record, or brings one into being that only the platform knows so far.
+///
+/// The platform shows the edit at once; it goes to Zoho as soon as it can, and what becomes of it is in the log.
 #[utoipa::path(patch, path = "/connections/{connection}/{object}/{id}", tag = "edits", operation_id = "edit_record", params(OfRecord),
     request_body = Edit, responses(
         (status = 202, description = "Accepted", body = Accepted),
@@ -149,7 +150,9 @@ pub(super) async fn edit_one(
     }
 }
 
-/// Edits many records of one object. Each edit is accepted or refused by itself; only a request that can't be read is refused as a whole.
+/// Edits many records of one object.
+///
+/// Each edit is accepted or refused by itself; only a request that can't be read is refused as a whole.
 #[utoipa::path(post, path = "/connections/{connection}/{object}/edits", tag = "edits", operation_id = "edit_records", params(OfObject),
     request_body = Edits, responses(
         (status = 200, description = "What became of each edit", body = Answers),

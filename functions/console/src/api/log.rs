@@ -87,7 +87,9 @@ impl Lines {
     }
 }
 
-/// The log of a connection, newest line first. Not every filter has an index, so a page can be short and still have a `next`.
+/// The log of a connection, newest line first.
+///
+/// Not every filter has an index, so a page can be short and still have a `next`.
 #[utoipa::path(get, path = "/connections/{connection}/log", tag = "log", operation_id = "read_log", params(OfConnection, Lines),
     responses((status = 200, description = "A page of lines", body = Listing<LogLine>)))]
 pub(super) async fn list(

@@ -74,6 +74,8 @@ fn described() -> OpenApiRouter<Deps> {
         .routes(routes!(runs::show))
         .routes(routes!(log::list))
         .routes(routes!(parked::list))
+        .routes(routes!(parked::retry_all))
+        .routes(routes!(parked::dismiss_all))
         .routes(routes!(removals::list))
         .routes(routes!(removals::approve))
         .routes(routes!(removals::reject))

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tandem::flow;
-use tandem::identifier::PlatformId;
+use tandem::identifier::{ConnectionId, PlatformId};
 use tandem::journal::{Entry, Outcome};
 use tandem::object::Object;
 use tandem::port::{JournalQuery, Ports};
 use tandem::record::Record;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
-use crate::Deps;
-use crate::extract::{OfConnection, OfRecord, Query};
+use crate::extract::{Body, OfConnection, OfRecord, Query};
 use crate::lifecycle;
-use crate::paging::{Limit, Listing, Question};
+use crate::paging::{Limit, Listing, MAX_LIMIT, Question};
 use crate::problem::{Kind, Problem};
 use crate::view::{ObjectName, ParkedRecord, RecordView};
+use crate::{Deps, address};
 
 /// Which parked records.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -34,8 +34,10 @@ pub(super) struct Which {
     limit: Limit,
 }
 
-/// The records whose edits wait, latest first. They are found through the log, so one that was parked longer ago than the log is kept is not
-/// listed, though its own address shows it still. A page can be short, or empty, and still have a `next`.
+/// The records whose edits wait, latest first.
+///
+/// They are found through the log, so one that was parked longer ago than the log is kept is not listed, though its own address shows it
+/// still. A page can be short, or empty, and still have a `next`.
 #[utoipa::path(get, path = "/connections/{connection}/parked", tag = "parked", operation_id = "list_parked", params(OfConnection, Which),
     responses((status = 200, description = "A page of records", body = Listing<ParkedRecord>)))]
 pub(super) async fn list(
@@ -47,15 +49,10 @@ pub(super) async fn list(
     let question = Question::new(&["parked", of.connection.as_str(), &format!("{object:?}")]);
     let next = question.open(which.cursor.as_deref())?;
     lifecycle::find(&deps.ports, &of.connection).await?;
-    let query = JournalQuery {
-        outcome: Some(Outcome::Parked),
-        object,
-        ..JournalQuery::default()
-    };
     let page = deps
         .ports
         .store
-        .read(&of.connection, &query, next, which.limit.get())
+        .read(&of.connection, &of_object(object), next, which.limit.get())
         .await?;
     let records = of_lines(&deps.ports, &of, &page.items).await?;
     Ok(Json(Listing {
@@ -97,6 +94,110 @@ fn subject(line: &Entry) -> Option<(Object, &PlatformId)> {
     line.object.zip(line.record.as_ref())
 }
 
+/// The parked edits to decide about: all of one reason.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reason {
+    /// The code of the reason, as the listing shows it.
+    #[schema(example = "INVALID_DATA")]
+    code: String,
+    /// Of this object only.
+    #[serde(default)]
+    object: Option<ObjectName>,
+    /// The `next` of the answer before; absent at first.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// How far a decision about many parked edits has come.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Decided {
+    /// The addresses of the records that were decided about.
+    records: Vec<String>,
+    /// The `cursor` with which to ask again for the rest; absent when nothing is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Sends all edits that are parked for one reason on their way again.
+///
+/// One request looks through 200 lines of the log, so ask again with `next` until there is none.
+#[utoipa::path(post, path = "/connections/{connection}/parked/retry", tag = "parked", operation_id = "retry_parked_by_reason",
+    params(OfConnection), request_body = Reason, responses((status = 200, description = "On their way", body = Decided)))]
+pub(super) async fn retry_all(
+    State(deps): State<Deps>,
+    of: OfConnection,
+    Body(reason): Body<Reason>,
+) -> Result<Json<Decided>, Problem> {
+    decide(&deps.ports, &of, &reason, flow::parked::retry).await
+}
+
+/// Drops all edits that are parked for one reason.
+///
+/// One request looks through 200 lines of the log, so ask again with `next` until there is none.
+#[utoipa::path(post, path = "/connections/{connection}/parked/dismiss", tag = "parked", operation_id = "dismiss_parked_by_reason",
+    params(OfConnection), request_body = Reason, responses((status = 200, description = "Dropped", body = Decided)))]
+pub(super) async fn dismiss_all(
+    State(deps): State<Deps>,
+    of: OfConnection,
+    Body(reason): Body<Reason>,
+) -> Result<Json<Decided>, Problem> {
+    decide(&deps.ports, &of, &reason, flow::parked::dismiss).await
+}
+
+async fn decide(
+    ports: &Ports,
+    of: &OfConnection,
+    reason: &Reason,
+    act: impl AsyncFn(&Ports, &ConnectionId, Object, &PlatformId) -> Result<Record, flow::Error>,
+) -> Result<Json<Decided>, Problem> {
+    let object = reason.object.map(Object::from);
+    let question = Question::new(&[
+        "parked because",
+        of.connection.as_str(),
+        &format!("{object:?}"),
+        &reason.code,
+    ]);
+    let next = question.open_at("$.cursor", reason.cursor.as_deref())?;
+    lifecycle::find(ports, &of.connection).await?;
+    let page = ports
+        .store
+        .read(&of.connection, &of_object(object), next, MAX_LIMIT)
+        .await?;
+    let mut records = Vec::new();
+    for record in of_lines(ports, of, &page.items).await? {
+        if record
+            .parked
+            .as_ref()
+            .is_none_or(|parked| parked.code != reason.code)
+        {
+            continue;
+        }
+        match act(ports, &of.connection, record.object, &record.id).await {
+            Ok(record) => records.push(address::of_record(
+                &of.connection,
+                record.object,
+                &record.id,
+            )),
+            // Somebody else decided about it meanwhile.
+            Err(flow::Error::Invalid(_) | flow::Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Json(Decided {
+        records,
+        next: page.next.map(|next| question.seal(&next)),
+    }))
+}
+
+fn of_object(object: Option<Object>) -> JournalQuery {
+    JournalQuery {
+        outcome: Some(Outcome::Parked),
+        object,
+        ..JournalQuery::default()
+    }
+}
+
 /// Sends a record's parked edits on their way again.
 #[utoipa::path(post, path = "/connections/{connection}/{object}/{id}/retry", tag = "parked", operation_id = "retry_parked",
     params(OfRecord), responses(
@@ -116,8 +217,10 @@ pub(super) async fn retry(
     ))
 }
 
-/// Drops a record's parked edits. The record shows again what Zoho has; what is dropped stays in the log. A record that only the platform
-/// knows keeps its values, and is not created in Zoho.
+/// Drops a record's parked edits.
+///
+/// The record shows again what Zoho has; what is dropped stays in the log. A record that only the platform knows keeps its values, and is
+/// not created in Zoho.
 #[utoipa::path(post, path = "/connections/{connection}/{object}/{id}/dismiss", tag = "parked", operation_id = "dismiss_parked",
     params(OfRecord), responses(
         (status = 200, description = "Dropped", body = RecordView),

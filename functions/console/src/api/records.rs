@@ -19,7 +19,8 @@ use crate::view::{RecordDetail, RecordView};
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
-    /// Only records that changed on the platform at or after this instant, oldest change first; without it all records, by id.
+    /// Only records that changed on the platform at or after this instant, oldest change first; without it all records, by id. The index
+    /// behind it lags a moment: begin a minute before the last `updated_at` that was seen.
     #[param(value_type = Option<String>, format = DateTime)]
     updated_since: Option<Timestamp>,
     /// The `next` of the page before; absent for the first page.

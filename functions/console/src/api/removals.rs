@@ -92,7 +92,9 @@ pub(super) async fn list(
     ))
 }
 
-/// Carries out the held removal of an object. Zoho is asked once more about each record; what came back stays.
+/// Carries out the held removal of an object.
+///
+/// Zoho is asked once more about each record; what came back stays.
 #[utoipa::path(post, path = "/connections/{connection}/removals/{object}/approve", tag = "removals", operation_id = "approve_removals",
     params(OfObject), responses(
         (status = 200, description = "What was removed", body = Approved),

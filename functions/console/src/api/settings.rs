@@ -48,8 +48,9 @@ pub(super) async fn show(State(deps): State<Deps>, of: OfConnection) -> Result<T
     Ok(tagged(SettingsView::from(&settings)))
 }
 
-/// Replaces the settings. They are taken as a whole or refused as a whole; a refusal names every mistake's place. What is left out takes its
-/// default.
+/// Replaces the settings.
+///
+/// They are taken as a whole or refused as a whole; a refusal names every mistake's place. What is left out takes its default.
 #[utoipa::path(put, path = "/connections/{connection}/settings", tag = "settings", operation_id = "replace_settings",
     params(OfConnection, IfMatch),
     request_body(content = crate::view::SettingsDocument, description = "The whole document"),

@@ -11,8 +11,8 @@ mod settings;
 pub(crate) use connection::{ConnectionDetail, ConnectionView, Credits};
 pub(crate) use log::LogLine;
 pub(crate) use names::{
-    CounterName, Direction, ObjectName, Outcome, RemovalReason, RunKind, RunStatus, Severity, Side,
-    Stage, Status,
+    ChoicesMode, ConflictPolicy, CounterName, Direction, MappingDirection, NullMeans, ObjectName,
+    Outcome, RemovalReason, RunKind, RunStatus, Severity, Side, SourceMode, Stage, Status,
 };
 pub(crate) use preflight::PreflightView;
 pub(crate) use record::{ParkedRecord, RecordDetail, RecordView, Removal};

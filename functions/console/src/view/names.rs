@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tandem::flow::preflight;
-use tandem::{connection, journal, object, record, run};
+use tandem::{connection, journal, object, record, run, settings};
 use utoipa::ToSchema;
 
 macro_rules! mirror {
@@ -10,6 +10,7 @@ macro_rules! mirror {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
+        #[allow(clippy::enum_variant_names, reason = "the domain's words")]
         pub(crate) enum $name {
             $($(#[$word])* $variant,)+
         }
@@ -214,5 +215,59 @@ mirror! {
         Problem,
         /// Something may not be as intended.
         Warning,
+    }
+}
+
+mirror! {
+    /// Whether records come into being on the platform: `create`, or `enrich_only` (only records that it already has are filled).
+    SourceMode of settings::SourceMode {
+        /// A record in scope comes into being on the platform.
+        Create,
+        /// Only records that the platform already has are filled.
+        EnrichOnly,
+    }
+}
+
+mirror! {
+    /// Who wins a conflict; `latest_wins` is Zoho in a tie.
+    ConflictPolicy of settings::ConflictPolicy {
+        /// Zoho's value wins.
+        ZohoWins,
+        /// The platform's value wins.
+        PlatformWins,
+        /// The later change wins.
+        LatestWins,
+    }
+}
+
+mirror! {
+    /// Which way values go: `pull` is from Zoho to the platform.
+    MappingDirection of settings::Direction {
+        /// From Zoho to the platform.
+        Pull,
+        /// From the platform to Zoho.
+        Push,
+        /// Both ways.
+        Both,
+    }
+}
+
+mirror! {
+    /// What no value means on the side that receives it: the field is cleared, or keeps what it has.
+    NullMeans of settings::NullMeans {
+        /// The field is cleared.
+        Clear,
+        /// The field keeps what it has.
+        Keep,
+    }
+}
+
+mirror! {
+    /// What becomes of the other values of a multi-select on a write: they go, or they stay.
+    ChoicesMode of settings::ChoicesMode {
+        /// They go.
+        Replace,
+        /// They stay.
+        Append,
     }
 }

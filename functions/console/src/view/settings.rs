@@ -42,18 +42,6 @@ macro_rules! described {
     };
 }
 
-macro_rules! words {
-    ($($(#[$outer:meta])* enum $name:ident { $($word:ident,)+ })+) => {
-        $(
-            $(#[$outer])*
-            #[derive(ToSchema)]
-            #[schema(rename_all = "snake_case")]
-            #[expect(dead_code, reason = "only describes the document")]
-            pub(crate) enum $name { $($word,)+ }
-        )+
-    };
-}
-
 described! {
     /// A connection's settings. Every part can be left out and then has its default.
     struct SettingsDocument {
@@ -65,7 +53,7 @@ described! {
         contact_external_id: String,
         /// Whether records come into being on the platform.
         #[schema(required = false, default = "create")]
-        source_mode: SourceMode,
+        source_mode: super::SourceMode,
         /// Whether editable core fields of accounts and contacts may be written to Zoho.
         #[schema(required = false, default = false)]
         core_writeback: bool,
@@ -77,7 +65,7 @@ described! {
         create_in_zoho: BTreeSet<super::ObjectName>,
         /// Who wins when both sides changed a field differently.
         #[schema(required = false, default = "zoho_wins")]
-        conflicts: ConflictPolicy,
+        conflicts: super::ConflictPolicy,
         /// Only members of one of these segments are created or updated in Zoho; with none, every record may be.
         #[schema(required = false)]
         segments: BTreeSet<String>,
@@ -147,35 +135,18 @@ described! {
         platform: String,
         /// Which way values go.
         #[schema(required = false, default = "pull")]
-        direction: MappingDirection,
+        direction: super::MappingDirection,
         /// Whether the platform may edit the field; makes the mapping two-way.
         #[schema(required = false, default = false)]
         editable: bool,
         /// What no value means on the side that receives it.
         #[schema(required = false, default = "clear")]
-        null: NullMeans,
+        null: super::NullMeans,
         /// What becomes of the other values of a multi-select on a write.
         #[schema(required = false, default = "replace")]
-        choices: ChoicesMode,
+        choices: super::ChoicesMode,
         /// Who wins a conflict over this field; absent: as the connection says.
         #[schema(required = false)]
-        conflicts: Option<ConflictPolicy>,
+        conflicts: Option<super::ConflictPolicy>,
     }
-}
-
-words! {
-    /// `create`: a record in scope comes into being on the platform; `enrich_only`: only records that the platform already has are filled.
-    enum SourceMode { Create, EnrichOnly, }
-
-    /// Who wins a conflict; `latest_wins` is Zoho in a tie.
-    enum ConflictPolicy { ZohoWins, PlatformWins, LatestWins, }
-
-    /// Which way values go: `pull` is from Zoho to the platform.
-    enum MappingDirection { Pull, Push, Both, }
-
-    /// What no value means on the side that receives it: the field is cleared, or keeps what it has.
-    enum NullMeans { Clear, Keep, }
-
-    /// What becomes of the other values of a multi-select on a write: they go, or they stay.
-    enum ChoicesMode { Replace, Append, }
 }

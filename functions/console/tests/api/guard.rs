@@ -7,11 +7,12 @@ use tandem_memory::{Failure, Fault, When};
 
 use super::desk::Desk;
 
-const PATHS: [&str; 4] = [
+const PATHS: [&str; 5] = [
     "/api/connections",
     "/api/connections/acme/account/A-1",
     "/api/openapi.json",
     "/api/no/such/address",
+    "/api",
 ];
 
 async fn with(desk: &Desk, path: &str, authorisation: &[&str]) -> (u16, String) {

@@ -189,6 +189,72 @@ async fn a_dismissal_shows_what_zoho_has() {
 }
 
 #[tokio::test]
+async fn what_is_parked_for_one_reason_is_decided_at_once() {
+    let desk = Desk::with_acme().await;
+    for number in 0..5 {
+        park(&desk, "acme", &format!("A-{number}")).await;
+        desk.tick(1);
+    }
+    let mut other = desk.stored("acme", Object::Account, "A-3").await;
+    other.parked.as_mut().unwrap().code = "RECORD_LOCKED".into();
+    desk.world.store.save_record(other).await.unwrap();
+    let path = "/api/connections/acme/parked/dismiss";
+    let dismissed = desk
+        .post(path, json!({"code": "RECORD_LOCKED"}))
+        .await
+        .with(200);
+    assert_eq!(
+        dismissed,
+        json!({"records": ["/api/connections/acme/account/A-3"]})
+    );
+    let path = "/api/connections/acme/parked/retry";
+    let retried = desk
+        .post(path, json!({"code": "INVALID_DATA", "object": "task"}))
+        .await
+        .with(200);
+    assert_eq!(retried, json!({"records": []}));
+    let retried = desk
+        .post(path, json!({"code": "INVALID_DATA"}))
+        .await
+        .with(200);
+    assert_eq!(retried["records"].as_array().unwrap().len(), 4);
+    assert_eq!(listed(&desk).await.len(), 0);
+    let (_, paths) = desk
+        .post(path, json!({"code": "INVALID_DATA", "cursor": "x"}))
+        .await
+        .problem(400);
+    assert_eq!(paths, ["$.cursor"]);
+    let (_, paths) = desk.post(path, json!({})).await.problem(400);
+    assert_eq!(paths, ["$"]);
+    desk.post("/api/connections/none/parked/retry", json!({"code": "x"}))
+        .await
+        .problem(404);
+}
+
+#[tokio::test]
+async fn many_parked_edits_are_decided_page_by_page() {
+    let desk = Desk::with_acme().await;
+    for number in 0..203 {
+        park(&desk, "acme", &format!("A-{number}")).await;
+    }
+    let path = "/api/connections/acme/parked/retry";
+    let first = desk
+        .post(path, json!({"code": "INVALID_DATA"}))
+        .await
+        .with(200);
+    assert_eq!(first["records"].as_array().unwrap().len(), 200);
+    let second = desk
+        .post(
+            path,
+            json!({"code": "INVALID_DATA", "cursor": first["next"]}),
+        )
+        .await
+        .with(200);
+    assert_eq!(second["records"].as_array().unwrap().len(), 3);
+    assert_eq!(listed(&desk).await.len(), 0);
+}
+
+#[tokio::test]
 async fn one_connections_parked_edits_are_not_anothers() {
     let desk = Desk::with_acme().await;
     desk.connect("other").await;

@@ -114,7 +114,7 @@ pub enum Error {
     #[error("the connection broke")]
     Broken(#[source] Box<dyn StdError + Send + Sync>),
     /// An answer beyond every size that makes sense.
-    #[error("an answer of more than {LARGEST_ANSWER} bytes")]
+    #[error("an answer beyond every size that makes sense")]
     TooLarge,
 }
 
@@ -132,6 +132,7 @@ pub trait Transport: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct HttpTransport {
     client: reqwest::Client,
+    largest_answer: usize,
 }
 
 impl HttpTransport {
@@ -141,10 +142,14 @@ impl HttpTransport {
     /// # Errors
     /// When the TLS set-up fails.
     pub fn new() -> Result<Self, Error> {
+        Self::within(ANSWER_WITHIN, LARGEST_ANSWER)
+    }
+
+    pub(super) fn within(answer_within: Duration, largest_answer: usize) -> Result<Self, Error> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("tandem/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_WITHIN)
-            .timeout(ANSWER_WITHIN)
+            .timeout(answer_within)
             .pool_idle_timeout(KEEP_IDLE_FOR)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -152,7 +157,10 @@ impl HttpTransport {
             .no_proxy()
             .build()
             .map_err(|error| Error::NotReady(error.into()))?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            largest_answer,
+        })
     }
 }
 
@@ -174,7 +182,7 @@ impl Transport for HttpTransport {
         let mut answer = call.send().await.map_err(failure)?;
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(failure)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
+            if body.len() + chunk.len() > self.largest_answer {
                 return Err(Error::TooLarge);
             }
             body.extend_from_slice(&chunk);

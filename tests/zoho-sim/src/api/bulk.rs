@@ -261,7 +261,7 @@ fn read(call: &mut Call<'_>, query: &Json) -> Result<Done, Refusal> {
         .records()
         .values()
         .filter(keep)
-        .skip((page - 1) * ROWS);
+        .skip((page - 1).saturating_mul(ROWS));
     let mut writer = csv::Writer::from_writer(Vec::new());
     let broken = |_| Refusal::new(500, "INTERNAL_ERROR", "the result could not be written");
     let names = fields

@@ -28,7 +28,7 @@ pub(super) fn list(call: &mut Call<'_>, module: usize) -> Result<Answer, Refusal
         }
     };
     let page = Page::of(call.request, 200, 200)?;
-    if page.number * page.size > REACH {
+    if page.number.saturating_mul(page.size) > REACH {
         return Err(Refusal::new(
             400,
             "DISCRETE_PAGINATION_LIMIT_EXCEEDED",

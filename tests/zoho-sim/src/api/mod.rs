@@ -314,7 +314,7 @@ impl Page {
     }
 
     pub(crate) fn skip(self) -> usize {
-        (self.number - 1) * self.size
+        (self.number - 1).saturating_mul(self.size)
     }
 }
 

@@ -175,7 +175,8 @@ pub(crate) fn wanted(call: &Call<'_>, module: usize) -> Result<Wanted, Refusal> 
         }
     };
     let page = Page::of(request, 200, 200)?;
-    if page.number * page.size > DISCRETE_REACH && request.parameter("page").is_some() {
+    if page.number.saturating_mul(page.size) > DISCRETE_REACH && request.parameter("page").is_some()
+    {
         return Err(Refusal::new(
             400,
             "DISCRETE_PAGINATION_LIMIT_EXCEEDED",

@@ -27,6 +27,13 @@ impl Access {
         access
     }
 
+    /// The bounds in the index over the times of modification.
+    pub(super) fn times(&self) -> ((Timestamp, u64), (Timestamp, u64)) {
+        let low = (self.from.unwrap_or(Timestamp::MIN), 0);
+        let high = (self.to.unwrap_or(Timestamp::MAX), u64::MAX);
+        (low, high)
+    }
+
     fn narrow(&mut self, condition: &Compiled, table: &Table) {
         match condition {
             Compiled::Pair(left, Connective::And, right) => {

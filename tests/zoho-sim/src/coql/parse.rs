@@ -49,7 +49,7 @@ fn limits(query: &Query) -> Result<(), Refusal> {
         ("rows", query.limit.unwrap_or(0), ROWS),
         (
             "rows in reach",
-            query.limit.unwrap_or(0) + query.offset,
+            query.limit.unwrap_or(0).saturating_add(query.offset),
             REACH,
         ),
     ] {

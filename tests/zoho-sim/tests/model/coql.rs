@@ -175,6 +175,26 @@ fn a_keyset_walk_over_modified_time_sees_every_record_once() {
 }
 
 #[test]
+fn a_keyset_walk_over_ids_sees_every_record_once() {
+    let mut world = World::new();
+    for direction in ["asc", "desc"] {
+        let (mut seen, mut condition) = (Vec::new(), "id is not null".to_owned());
+        loop {
+            let query = format!(
+                "select id from Contacts where {condition} order by id {direction} limit 3"
+            );
+            let ids = ids_of(&world.coql(&query));
+            let Some(last) = ids.last() else { break };
+            let sign = if direction == "asc" { ">" } else { "<" };
+            condition = format!("id {sign} {last}");
+            seen.extend(ids);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, world.ids("Contacts"));
+    }
+}
+
+#[test]
 fn operators_do_what_they_say() {
     let mut world = World::new();
     let make = |world: &mut World, name: &str, phone: Value, employees: Value| {

@@ -155,6 +155,23 @@ fn every_wrong_list_has_its_error() {
             assert_eq!(found, details, "{target}");
         }
     }
+    let far = u64::MAX;
+    refused(
+        &world.get(&format!("Accounts?fields=id&page={far}")),
+        400,
+        "DISCRETE_PAGINATION_LIMIT_EXCEEDED",
+    );
+    assert_eq!(
+        world.get(&format!("users?type=AllUsers&page={far}")).status,
+        204
+    );
+    refused(
+        &world.coql(&format!(
+            "select id from Accounts where id is not null limit {far} offset {far}"
+        )),
+        400,
+        "LIMIT_EXCEEDED",
+    );
     let old = world.send(Request::get("/crm/v2/Accounts"));
     refused(&old, 400, "API_NOT_SUPPORTED");
     refused(

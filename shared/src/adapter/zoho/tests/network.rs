@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
+use std::time::Duration;
 
 use crate::adapter::zoho::transport::{HttpTransport, Method};
 
@@ -87,4 +88,52 @@ async fn what_goes_wrong_has_a_name_without_the_url() {
     odd.headers = vec![("Authorization", "Zoho-oauthtoken\n".into())];
     let error = transport.send(odd).await.unwrap_err();
     assert!(matches!(error, Error::Unsendable), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_answer_has_a_time_and_a_size() {
+    let transport = HttpTransport::within(Duration::from_millis(50), 4).unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let error = transport.send(request(url)).await.unwrap_err();
+    assert!(matches!(error, Error::TimedOut), "{error:?}");
+
+    let transport = HttpTransport::within(Duration::from_secs(5), 4).unwrap();
+    for (reply, fits) in [
+        (
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfour"[..],
+            true,
+        ),
+        (
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfives"[..],
+            false,
+        ),
+    ] {
+        let (base, served) = serve(reply);
+        let answer = transport.send(request(base)).await;
+        served.join().unwrap();
+        match answer {
+            Ok(response) => assert!(fits && response.body == b"four"),
+            Err(error) => assert!(!fits && matches!(error, Error::TooLarge), "{error:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_speak_tls_learns_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let served = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buffer = [0; 4_096];
+        let count = stream.read(&mut buffer).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        buffer[..count].to_vec()
+    });
+    let transport = HttpTransport::new().unwrap();
+    let error = transport.send(request(url)).await.unwrap_err();
+    assert!(matches!(error, Error::NotConnected(_)), "{error:?}");
+    let read = served.join().unwrap();
+    assert_eq!(read[0], 22, "a TLS handshake and nothing before it");
+    assert!(!read.windows(4).any(|window| window == b"Zoho"));
 }
