@@ -1,7 +1,9 @@
 //! The template deployed on one emulator for all tests of this process. Its functions are empty: only what surrounds them is used.
 
 pub(crate) mod forgetful;
+pub(crate) mod stingy;
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -26,7 +28,7 @@ use tandem_local::{
 };
 use tokio::sync::OnceCell;
 
-pub(crate) const OPERATOR: &str = "the operator's";
+const OPERATOR: &str = "the operator's";
 
 /// The deployment.
 pub(crate) struct Deployed {
@@ -37,7 +39,9 @@ pub(crate) struct Deployed {
 
 /// A port on the emulator under the contract.
 pub(crate) fn setting<P: ?Sized>(port: Arc<P>) -> Setting<P> {
-    let patience = Patience::new(40, || Box::pin(tokio::time::sleep(Duration::from_millis(50))));
+    let patience = Patience::new(40, || {
+        Box::pin(tokio::time::sleep(Duration::from_millis(50)))
+    });
     Setting::new(port, "aws", SystemClock.now(), patience)
 }
 
@@ -73,21 +77,9 @@ impl Deployed {
 
     /// The store, reached by another way.
     pub(crate) fn store_through(&self, endpoint: &str) -> DynamoStore {
-        let tandem_local::Tables {
-            state,
-            links,
-            records,
-            log,
-        } = self.stack.tables().clone();
-        let tables = Tables {
-            state,
-            links,
-            records,
-            log,
-        };
         DynamoStore::new(
             aws_sdk_dynamodb::Client::new(&self.config(endpoint)),
-            tables,
+            self.tables(),
         )
     }
 
@@ -99,8 +91,28 @@ impl Deployed {
         )
     }
 
-    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
+    fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&self.config(self.stack.client().endpoint()))
+    }
+
+    pub(crate) fn tables(&self) -> Tables {
+        let tandem_local::Tables {
+            state,
+            links,
+            records,
+            log,
+        } = self.stack.tables().clone();
+        Tables {
+            state,
+            links,
+            records,
+            log,
+        }
+    }
+
+    /// What the template tells a function.
+    pub(crate) async fn environment(&self, function: &str) -> BTreeMap<String, String> {
+        self.stack.environment(function).await.unwrap()
     }
 
     pub(crate) fn endpoint(&self) -> &str {
@@ -120,9 +132,9 @@ impl Deployed {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(client.region().to_owned()))
             .endpoint_url(endpoint)
-            .credentials_provider(
-                aws_sdk_dynamodb::config::SharedCredentialsProvider::new(credentials),
-            )
+            .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(
+                credentials,
+            ))
             .build()
     }
 }
@@ -171,7 +183,7 @@ impl Letters {
     }
 
     /// Some bodies that wait in a queue, each with its group, deleted.
-    pub(crate) async fn receive(&self, url: &str) -> Vec<(String, String)> {
+    async fn receive(&self, url: &str) -> Vec<(String, String)> {
         let received = self
             .client
             .receive_message()
