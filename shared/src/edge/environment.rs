@@ -41,10 +41,14 @@ impl Environment {
     /// # Errors
     /// When anything is missing or wrong; the error names all of it.
     pub fn read() -> Result<Self, Error> {
-        Self::from(variable)
+        Self::of(variable)
     }
 
-    fn from(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    /// Reads an environment by its variables' names.
+    ///
+    /// # Errors
+    /// When anything is missing or wrong; the error names all of it.
+    pub fn of(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let mut reader = Reader {
             lookup,
             problems: Vec::new(),
@@ -153,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_whole_environment_is_read() {
-        let environment = Environment::from(value).unwrap();
+        let environment = Environment::of(value).unwrap();
         assert_eq!(environment.public_url, "https://tandem-public-url.example");
         assert_eq!(environment.directory, Directory::zoho());
         assert_eq!(
@@ -164,16 +168,16 @@ mod tests {
 
     #[test]
     fn everything_that_is_missing_is_named_at_once() {
-        let error = Environment::from(|_| None).unwrap_err();
+        let error = Environment::of(|_| None).unwrap_err();
         let expected = NAMES.map(|name| format!("{name} is missing"));
         assert_eq!(error.problems, expected);
-        let blank = Environment::from(|_| Some(" ".into())).unwrap_err();
+        let blank = Environment::of(|_| Some(" ".into())).unwrap_err();
         assert_eq!(blank.problems, expected);
     }
 
     #[test]
     fn what_is_wrong_is_named_beside_what_is_missing() {
-        let error = Environment::from(|name| match name {
+        let error = Environment::of(|name| match name {
             "TANDEM_LOG_TABLE" => None,
             "TANDEM_USERS_QUEUE_URL" => Some("users".into()),
             "TANDEM_ZOHO_DIRECTORY" => Some("ftp://zoho.example".into()),

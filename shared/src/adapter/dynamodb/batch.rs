@@ -79,7 +79,7 @@ impl DynamoStore {
             .chunks(GET)
             .map(|chunk| {
                 let keys = chunk.iter().map(|sk| key(pk, sk)).collect::<Vec<_>>();
-                persist(delays(), keys, move |keys| self.get_once(table, keys))
+                persist(delays, keys, move |keys| self.get_once(table, keys))
             })
             .collect::<Vec<_>>();
         stream::iter(calls)
@@ -104,7 +104,7 @@ impl DynamoStore {
         let calls = requests
             .chunks(WRITE)
             .map(|chunk| {
-                persist(delays(), chunk.to_vec(), move |requests| {
+                persist(delays, chunk.to_vec(), move |requests| {
                     self.write_once(table, requests)
                 })
             })
@@ -158,7 +158,7 @@ fn of_table<T>(answer: Option<HashMap<String, T>>, table: &str) -> Option<T> {
     answer?.remove(table)
 }
 
-/// How long to wait before asking again for what was left out: about six seconds in all, each wait with jitter.
+/// How long to wait before asking again for what was left out: some ten seconds in all, each wait with jitter.
 fn delays() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(25))
@@ -168,24 +168,31 @@ fn delays() -> impl Iterator<Item = Duration> {
         .build()
 }
 
-/// Asks again for what each call leaves out, until nothing is or the delays are used up.
-async fn persist<W, T, Call>(
-    mut delays: impl Iterator<Item = Duration>,
+/// Asks again for what each call leaves out, until nothing is left. As long as something is done each time, that ends; where nothing is,
+/// it gives up when the delays are used up.
+async fn persist<W, T, Call, Delays>(
+    delays: impl Fn() -> Delays,
     work: Vec<W>,
     call: impl Fn(Vec<W>) -> Call,
 ) -> Result<Vec<T>, Error>
 where
     Call: Future<Output = Result<(Vec<T>, Vec<W>), Error>>,
+    Delays: Iterator<Item = Duration>,
 {
     let mut done = Vec::new();
     let mut left = work;
+    let mut waits = delays();
     loop {
+        let before = left.len();
         let (results, rest) = call(left).await?;
         done.extend(results);
         if rest.is_empty() {
             return Ok(done);
         }
-        tokio::time::sleep(delays.next().ok_or_else(left_out)?).await;
+        if rest.len() < before {
+            waits = delays();
+        }
+        tokio::time::sleep(waits.next().ok_or_else(left_out)?).await;
         left = rest;
     }
 }
@@ -196,14 +203,14 @@ mod tests {
 
     use super::*;
 
-    fn no_delay(times: usize) -> impl Iterator<Item = Duration> {
-        std::iter::repeat_n(Duration::ZERO, times)
+    fn no_delay<const TIMES: usize>() -> impl Iterator<Item = Duration> {
+        std::iter::repeat_n(Duration::ZERO, TIMES)
     }
 
     #[tokio::test]
     async fn what_is_left_out_is_asked_for_again() {
         let calls = Cell::new(0);
-        let done = persist(no_delay(10), vec![1, 2, 3, 4, 5], |mut work: Vec<i32>| {
+        let done = persist(no_delay::<1>, vec![1, 2, 3, 4, 5], |mut work: Vec<i32>| {
             calls.set(calls.get() + 1);
             let rest = work.split_off(work.len().min(2));
             async { Ok((work, rest)) }
@@ -215,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_service_that_keeps_leaving_out_is_throttling() {
-        let error = persist(no_delay(3), vec![1], |work| async {
+        let error = persist(no_delay::<3>, vec![1], |work| async {
             Ok((Vec::<()>::new(), work))
         })
         .await
