@@ -106,13 +106,11 @@ async fn range(
 ) -> Vec<Link> {
     let (mut all, mut from) = (Vec::new(), after);
     loop {
-        let (links, more) = at
-            .port
-            .links_between(id, Object::Account, from, to, limit)
-            .await
-            .unwrap();
+        let found = at.port.links_between(id, Object::Account, from, to, limit);
+        let (links, more) = found.await.unwrap();
         assert!(links.len() <= limit, "more than asked for");
         let last = links.last().map(|link| link.zoho_id);
+        assert!(last.is_none_or(|last| last > from), "no way on");
         all.extend(links);
         match (more, last) {
             (false, _) => return all,
@@ -232,6 +230,7 @@ async fn candidates(
         let found = at.port.candidates(id, object, after, limit).await.unwrap();
         assert!(found.len() <= limit, "more than asked for");
         let Some(last) = found.last() else { return all };
+        assert!(last.zoho_id > after, "no way on");
         after = last.zoho_id;
         all.extend(found);
     }
@@ -338,6 +337,7 @@ async fn awaiting(at: &Stores, id: &ConnectionId, object: Object, limit: usize) 
         if found.is_empty() {
             return all;
         }
+        assert!(found.last() > all.last(), "no way on");
         all.extend(found);
     }
 }

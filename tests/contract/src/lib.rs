@@ -22,6 +22,7 @@ mod ledger;
 mod queue;
 mod records;
 mod samples;
+pub mod sequence;
 mod setting;
 mod vault;
 

@@ -6,12 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use contract::sequence::{self, operations};
 use contract::{Mailbox, Patience, Safe, Setting};
+use futures::executor::block_on;
+use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
+use proptest::proptest;
 use tandem::data_centre::DataCentre;
 use tandem::message::{Work, Writeback};
 use tandem::object::Object;
-use tandem::port::{Queue, Store, Vault};
+use tandem::port::{Queue, Records as _, Store, Vault};
+use tandem::record::Record;
 use tandem::secret::{OAuthClient, Secret};
 use tandem_memory::{ManualClock, MemoryQueue, MemoryStore, MemoryVault};
 
@@ -40,6 +45,42 @@ async fn vault() -> Setting<dyn Safe> {
     vault.set_oauth_client(centre, client);
     vault.set_operator(Secret::new(OPERATOR));
     setting(Arc::new(Filled(vault)))
+}
+
+proptest! {
+    #[test]
+    fn any_sequence_of_operations_goes_as_the_model_says(operations in operations(120)) {
+        let setting = setting(Arc::new(MemoryStore::default()) as Arc<dyn Store>);
+        block_on(sequence::run(&setting, &operations));
+    }
+}
+
+#[test]
+fn drawn_sequences_are_the_same_for_the_same_seed() {
+    let [first, again, other] = [1, 1, 2].map(|seed| format!("{:?}", sequence::drawn(3, 30, seed)));
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+}
+
+/// Real threads, because the clauses' own contenders take turns on one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_threads_wins() {
+    let store = Arc::new(MemoryStore::default());
+    let record = Record::new(
+        "acme".parse().unwrap(),
+        Object::Task,
+        "t-1".parse().unwrap(),
+        Timestamp::UNIX_EPOCH,
+    );
+    let saving = (0..16).map(|_| {
+        let (store, record) = (store.clone(), record.clone());
+        tokio::task::spawn_blocking(move || block_on(store.save_record(record)).is_ok())
+    });
+    let saved = join_all(saving)
+        .await
+        .into_iter()
+        .filter(|saved| *saved.as_ref().unwrap());
+    assert_eq!(saved.count(), 1);
 }
 
 struct Letters {

@@ -308,7 +308,8 @@ impl Injected for CrmError {
     }
 }
 
-async fn give_way() {
+/// Lets other futures go on once.
+pub(crate) async fn give_way() {
     let mut waited = false;
     poll_fn(|context| {
         if std::mem::replace(&mut waited, true) {

@@ -18,6 +18,8 @@ pub struct Held<M> {
     pub id: String,
     /// How often it was taken.
     pub taken: u32,
+    /// When it was sent.
+    pub sent_at: Timestamp,
     /// It arrives no earlier than that.
     pub ready_at: Timestamp,
     /// The message.
@@ -39,11 +41,12 @@ struct State<M> {
 }
 
 impl<M> State<M> {
-    fn push(&mut self, message: M, ready_at: Timestamp) {
+    fn push(&mut self, message: M, sent_at: Timestamp, ready_at: Timestamp) {
         self.sent += 1;
         self.waiting.push(Held {
             id: format!("{}-{}", self.name, self.sent),
             taken: 0,
+            sent_at,
             ready_at,
             message,
         });
@@ -80,7 +83,7 @@ impl<M: Clone> Line<M> {
         let mut state = locked(&self.state);
         messages
             .into_iter()
-            .for_each(|message| state.push(message, ready_at));
+            .for_each(|message| state.push(message, now, ready_at));
     }
 
     /// Takes the message at the head.
@@ -127,10 +130,10 @@ impl<M: Clone> Line<M> {
         let now = self.clock.now();
         let mut state = locked(&self.state);
         let copy = state.ready(now).nth(place);
-        let copy = copy.map(|(_, held)| held.message.clone());
+        let copy = copy.map(|(_, held)| (held.message.clone(), held.sent_at));
         let found = copy.is_some();
         copy.into_iter()
-            .for_each(|message| state.push(message, now));
+            .for_each(|(message, sent_at)| state.push(message, sent_at, now));
         found
     }
 

@@ -11,7 +11,8 @@ use tandem::port::{Clock as _, Connections as _, Crm, Error, Ports, Vault as _};
 use tandem::secret::{OAuthClient, Secret, Tokens};
 
 use crate::{
-    Faults, Faulty, ManualClock, MemoryQueue, MemoryStore, MemoryVault, SeededEntropy, SimulatedZoho,
+    Faults, Faulty, ManualClock, MemoryQueue, MemoryStore, MemoryVault, SeededEntropy,
+    SimulatedZoho,
 };
 
 /// The outside world of a test: a clock moved by hand, randomness from a seed, tables, queues and secrets in memory, and the Zoho given.
@@ -52,7 +53,12 @@ impl World {
         (Self::with_clock(seed, clock, directory, crm), zoho)
     }
 
-    fn with_clock(seed: u64, clock: Arc<ManualClock>, directory: Directory, crm: Arc<dyn Crm>) -> Self {
+    fn with_clock(
+        seed: u64,
+        clock: Arc<ManualClock>,
+        directory: Directory,
+        crm: Arc<dyn Crm>,
+    ) -> Self {
         let vault = MemoryVault::default();
         for centre in DataCentre::ALL {
             let client = OAuthClient {
