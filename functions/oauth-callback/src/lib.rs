@@ -184,3 +184,19 @@ const fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tandem::oauth::SCOPES;
+
+    #[test]
+    fn the_readme_lists_the_scopes_and_what_needs_them() {
+        let readme = include_str!("../README.md");
+        let rows = SCOPES.map(|scope| format!("| `{}` | {} |", scope.name, scope.needed_for));
+        let listed: Vec<_> = readme
+            .lines()
+            .filter(|line| line.starts_with("| `ZohoCRM"))
+            .collect();
+        assert_eq!(listed, rows);
+    }
+}

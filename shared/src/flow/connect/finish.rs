@@ -344,8 +344,11 @@ async fn settle(
     ports.vault.keep_tokens(&connection.id, &tokens).await?;
     let saved = save(ports, &connection.id, &organisation).await;
     if let Err(Stop::Refused(_)) = saved {
-        // Disconnected at this very moment: nothing of it may stay.
-        ports.vault.forget_tokens(&connection.id).await?;
+        // Disconnected at this very moment: nothing of it may stay. What does is worth nothing, for the grant is revoked next.
+        if let Err(error) = ports.vault.forget_tokens(&connection.id).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(connection.id = %connection.id, error, "the tokens of a refused grant are not forgotten");
+        }
     }
     let saved = saved?;
     let again = connection.organisation.is_some();
