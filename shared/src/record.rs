@@ -258,6 +258,8 @@ pub enum Standing {
     Duplicate(PlatformId),
     /// Only records that the platform has are filled, and it has none of this id (S7).
     Unknown(PlatformId),
+    /// It was this record until the record was removed; if it comes back, it is this record again (R1).
+    Removed(PlatformId),
 }
 
 impl Link {
@@ -266,6 +268,18 @@ impl Link {
     pub fn platform_id(&self) -> Option<&PlatformId> {
         match &self.standing {
             Standing::Linked(id) => Some(id),
+            Standing::Unmatched
+            | Standing::Duplicate(_)
+            | Standing::Unknown(_)
+            | Standing::Removed(_) => None,
+        }
+    }
+
+    /// The record that it is tied to, or was until the record was removed: what a reference to the Zoho record names.
+    #[must_use]
+    pub fn known_as(&self) -> Option<&PlatformId> {
+        match &self.standing {
+            Standing::Linked(id) | Standing::Removed(id) => Some(id),
             Standing::Unmatched | Standing::Duplicate(_) | Standing::Unknown(_) => None,
         }
     }

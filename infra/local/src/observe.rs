@@ -83,7 +83,8 @@ impl Stack {
                 .client
                 .json("logs", "Logs_20140328.FilterLogEvents", &page)
                 .await?;
-            for event in answer["events"].as_array().into_iter().flatten() {
+            let events = answer["events"].as_array().cloned().unwrap_or_default();
+            for event in &events {
                 lines.push(
                     event["message"]
                         .as_str()
@@ -93,7 +94,10 @@ impl Stack {
                 );
             }
             match answer.get("nextToken") {
-                Some(token) if !token.is_null() => page["nextToken"] = token.clone(),
+                // The emulator names a next page behind the last one, too.
+                Some(token) if !token.is_null() && !events.is_empty() => {
+                    page["nextToken"] = token.clone();
+                }
                 _ => return Ok(lines),
             }
         }

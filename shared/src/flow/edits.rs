@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Status;
@@ -47,8 +47,7 @@ pub async fn accept(
     object: Object,
     edits: Vec<Edit>,
 ) -> Result<Vec<EditAnswer>, Error> {
-    let now = ports.clock.now();
-    let answers = store(ports, connection, object, edits, now).await?;
+    let answers = store(ports, connection, object, edits, Made::Now).await?;
     let accepted: Vec<(Object, PlatformId)> = answers
         .iter()
         .filter(|answer| answer.accepted)
@@ -61,7 +60,43 @@ pub async fn accept(
     Ok(answers)
 }
 
-/// Like [`accept`], for edits made at an instant, and without telling writeback.
+/// When an edit was made, which decides between edits of the same field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// Right now, after everything that the record has seen, whatever the clocks of other functions show.
+    Now,
+    /// At this instant; the edits of one message follow each other by a nanosecond. One that comes twice does nothing the second time.
+    At(Timestamp),
+}
+
+impl Made {
+    fn instant(self, record: &Record, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::Now => {
+                let last = record
+                    .edited
+                    .values()
+                    .max()
+                    .copied()
+                    .unwrap_or(Timestamp::MIN);
+                now.max(last.saturating_add(NEXT).unwrap_or(now))
+            }
+        }
+    }
+
+    fn next(self) -> Self {
+        match self {
+            Self::At(at) => Self::At(at.saturating_add(NEXT).unwrap_or(at)),
+            Self::Now => Self::Now,
+        }
+    }
+}
+
+/// The least time between two instants.
+const NEXT: SignedDuration = SignedDuration::from_nanos(1);
+
+/// Like [`accept`], for edits made when `made` says, and without telling writeback.
 ///
 /// # Errors
 /// When the connection does not exist or a port fails.
@@ -70,7 +105,7 @@ pub async fn store(
     connection: &ConnectionId,
     object: Object,
     edits: Vec<Edit>,
-    at: Timestamp,
+    mut made: Made,
 ) -> Result<Vec<EditAnswer>, Error> {
     let known = ports.store.connection(connection).await?;
     if known
@@ -89,11 +124,11 @@ pub async fn store(
         object,
         settings: &settings,
         plan: &plan,
-        at,
     };
     let mut answers = Vec::with_capacity(edits.len());
     for edit in edits {
-        answers.push(desk.take(edit).await?);
+        answers.push(desk.take(edit, made).await?);
+        made = made.next();
     }
     Ok(answers)
 }
@@ -105,11 +140,10 @@ struct Desk<'a> {
     object: Object,
     settings: &'a SettingsVersion,
     plan: &'a FieldPlan,
-    at: Timestamp,
 }
 
 impl Desk<'_> {
-    async fn take(&self, mut edit: Edit) -> Result<EditAnswer, Error> {
+    async fn take(&self, mut edit: Edit, made: Made) -> Result<EditAnswer, Error> {
         if self.object == Object::Contact
             && let Ok(folded) = fold(edit.id.as_str()).parse()
         {
@@ -152,7 +186,7 @@ impl Desk<'_> {
             let mut after = match edit::accept(
                 &before,
                 &edit,
-                self.at,
+                made.instant(&before, moment.now),
                 self.plan,
                 &self.settings.settings,
                 &moment,
@@ -184,6 +218,12 @@ impl Desk<'_> {
                     });
                 }
                 Err(port::Error::Conflict { .. }) => {}
+                Err(error @ port::Error::Refused { .. }) => {
+                    return Ok(refused(vec![Problem {
+                        field: None,
+                        problem: error.to_string(),
+                    }]));
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::identifier::ZohoId;
+use crate::identifier::{PlatformId, ZohoId};
 use crate::mapping::FieldPlan;
 use crate::object::Object;
 use crate::port::Progress;
@@ -121,7 +121,7 @@ async fn join(
             ..(*link).clone()
         })
         .collect();
-    let forgotten: Vec<ZohoId> = forgotten.iter().map(|link| link.zoho_id).collect();
+    let forgotten = expired(job, plan, &forgotten).await?;
     job.ports.store.save_candidates(&candidates).await?;
     job.ports.store.save_links(&out).await?;
     job.ports
@@ -134,6 +134,24 @@ async fn join(
     let applied = apply(job, plan, rows, Some(links), Mode::Full).await?;
     slice.counters.merge(&applied.counters);
     Ok(())
+}
+
+/// Of links to rows that Zoho has no more, those that nobody needs: a removed record's goes when the record itself has expired.
+async fn expired(job: &Job<'_>, plan: &FieldPlan, links: &[&Link]) -> Result<Vec<ZohoId>, Error> {
+    let removed: Vec<PlatformId> = links
+        .iter()
+        .filter_map(|link| link.known_as().cloned())
+        .collect();
+    let kept = job
+        .ports
+        .store
+        .records(job.id(), plan.object, &removed)
+        .await?;
+    let kept: BTreeSet<&PlatformId> = kept.iter().map(|record| &record.id).collect();
+    let expired = links
+        .iter()
+        .filter(|link| link.known_as().is_none_or(|id| !kept.contains(id)));
+    Ok(expired.map(|link| link.zoho_id).collect())
 }
 
 /// Notes an id at about every [`MARK_EVERY`]th row.

@@ -105,7 +105,7 @@ async fn complete_value(job: &Job<'_>, value: &mut Value) -> Result<(), Error> {
             .store
             .links(job.id(), reference.object, &[zoho_id])
             .await?;
-        reference.platform_id = links.first().and_then(Link::platform_id).cloned();
+        reference.platform_id = links.first().and_then(Link::known_as).cloned();
     }
     Ok(())
 }

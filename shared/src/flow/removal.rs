@@ -6,7 +6,7 @@ use crate::identifier::{ConnectionId, PlatformId, ZohoId};
 use crate::journal::{Entry, Outcome};
 use crate::object::Object;
 use crate::port::{self, Ports};
-use crate::record::{Action, Candidate, Change, Link, Record, RemovalReason, Removed};
+use crate::record::{Action, Candidate, Change, Link, Record, RemovalReason, Removed, Standing};
 use crate::row::Row;
 use crate::run::{Counter, Counters, Slice, Stage};
 use crate::select::{IN_VALUES, Select, Which};
@@ -208,6 +208,7 @@ async fn carry_out(
         .records(job.id(), object, &platform_ids)
         .await?;
     let mut entries = Vec::new();
+    let mut removed = Vec::new();
     for record in records {
         let Some(candidate) = go
             .iter()
@@ -215,16 +216,31 @@ async fn carry_out(
         else {
             continue;
         };
+        // A record that another Zoho record took over meanwhile stays; only this link to it goes.
+        if record.zoho_id != Some(candidate.zoho_id) {
+            continue;
+        }
         if let Some(saved) = remove_record(job, record, candidate).await? {
             counters.add(Counter::Removed, 1);
             entries.extend(Entry::of_change(&saved, job.retention()));
         }
+        removed.extend(links.get(&candidate.zoho_id).map(|link| Link {
+            standing: Standing::Removed(candidate.platform_id.clone()),
+            in_scope: false,
+            announce: false,
+            ..link.clone()
+        }));
     }
+    let passed_on: Vec<ZohoId> = go
+        .iter()
+        .map(|candidate| candidate.zoho_id)
+        .filter(|id| !removed.iter().any(|link| link.zoho_id == *id))
+        .collect();
     job.ports.store.write(&entries).await?;
-    let gone: Vec<ZohoId> = go.iter().map(|candidate| candidate.zoho_id).collect();
+    job.ports.store.save_links(&removed).await?;
     job.ports
         .store
-        .remove_links(job.id(), object, &gone)
+        .remove_links(job.id(), object, &passed_on)
         .await?;
     Ok(job
         .ports

@@ -55,9 +55,14 @@ pub async fn handle(
         match &received.message {
             Writeback::Push { ids: named, .. } => ids.extend(named.iter().cloned()),
             Writeback::Edit { edits, .. } => {
-                let answers =
-                    edits::store(ports, connection, object, edits.clone(), received.sent_at)
-                        .await?;
+                let answers = edits::store(
+                    ports,
+                    connection,
+                    object,
+                    edits.clone(),
+                    edits::Made::At(received.sent_at),
+                )
+                .await?;
                 log_refused(ports, connection, object, &answers, received.sent_at).await?;
                 ids.extend(
                     answers
@@ -302,6 +307,7 @@ async fn update(job: &Job<'_>, plan: &FieldPlan, mut group: Vec<Record>) -> Resu
         {
             Ok(reply) => {
                 let mut written = Vec::new();
+                let mut changed = Vec::new();
                 for ((record, fields, _), outcome) in sending.into_iter().zip(reply.value) {
                     match outcome {
                         Ok(saved) => written.push(Written {
@@ -309,10 +315,18 @@ async fn update(job: &Job<'_>, plan: &FieldPlan, mut group: Vec<Record>) -> Resu
                             zoho_id: saved.id,
                             fields,
                         }),
+                        // Zoho's answer to a conditional write can be per record, too.
+                        Err(refusal) if refusal.code == "ALREADY_MODIFIED" => {
+                            changed.push(record.id)
+                        }
                         Err(refusal) => park_refused(job, record, &refusal).await?,
                     }
                 }
-                return read_back(job, plan, written, Action::Pushed).await;
+                read_back(job, plan, written, Action::Pushed).await?;
+                group = waiting(job, plan.object, &changed).await?;
+                if group.is_empty() {
+                    return Ok(());
+                }
             }
             Err(Error::Crm(CrmError::ChangedMeanwhile)) => {
                 let ids: Vec<PlatformId> = sending

@@ -27,6 +27,7 @@ pub(crate) async fn a_link_comes_back_as_it_was_stored(at: &Stores) {
         Standing::Unmatched,
         Standing::Duplicate(platform("4711")),
         Standing::Unknown(platform(&"x".repeat(255))),
+        Standing::Removed(platform("gone-1")),
     ];
     for flags in 0..4_u64 {
         let number = |place: usize| flags * 10 + place as u64 + 1;

@@ -169,6 +169,14 @@ async fn what_leaves_the_filter_or_is_deleted_goes_with_the_next_full_sync_and_n
     let ran = story.full_sync().await.unwrap();
     assert_eq!(ran.count(Object::Account, Counter::Removed), 2);
     assert_in_scope(&story);
+    let before = story.writes();
+    story.full_sync().await.unwrap();
+    let after = story.writes();
+    assert_eq!(
+        (after.records, after.links),
+        (before.records, before.links),
+        "what refers to the removed stays as it is"
+    );
     // And back again: the record that was removed comes to life with its history.
     story
         .zoho_edits(

@@ -148,6 +148,9 @@ impl Teller<'_> {
             "{name}: {}",
             if step.ok { "ok" } else { "FAILED" }
         ));
+        step.problems
+            .iter()
+            .for_each(|problem| say(&format!("  {problem}")));
         self.steps.push(step);
         Ok(after)
     }
@@ -266,7 +269,11 @@ impl Teller<'_> {
                 json!({ "Phone": "+1 555 0199" }),
             ),
             ("Deals", of("deal", 20), json!({ "Amount": 4321.5 })),
-            ("Tasks", of("task", 10), json!({ "Priority": "Highest" })),
+            (
+                "Tasks",
+                of("task", 10),
+                json!({ "Description": "Changed in Zoho." }),
+            ),
         ];
         let mut changed = 0;
         {

@@ -45,6 +45,8 @@ enum StoredStanding {
     Duplicate,
     #[serde(rename = "k")]
     Unknown,
+    #[serde(rename = "r")]
+    Removed,
 }
 
 impl From<Link> for StoredLink {
@@ -63,6 +65,7 @@ impl From<Link> for StoredLink {
             Standing::Unmatched => (StoredStanding::Unmatched, None),
             Standing::Duplicate(id) => (StoredStanding::Duplicate, Some(id)),
             Standing::Unknown(id) => (StoredStanding::Unknown, Some(id)),
+            Standing::Removed(id) => (StoredStanding::Removed, Some(id)),
         };
         Self {
             pk: names::of_object(&connection, object),
@@ -138,6 +141,7 @@ fn link_of(connection: &ConnectionId, object: Object, item: Item) -> Result<Link
         (StoredStanding::Linked, Some(id)) => Standing::Linked(id),
         (StoredStanding::Duplicate, Some(id)) => Standing::Duplicate(id),
         (StoredStanding::Unknown, Some(id)) => Standing::Unknown(id),
+        (StoredStanding::Removed, Some(id)) => Standing::Removed(id),
         (_, None) => return Err(corrupt(&what, NoPlatformId)),
     };
     Ok(Link {
@@ -326,7 +330,8 @@ mod tests {
             Just(Standing::Unmatched),
             id.clone().prop_map(Standing::Linked),
             id.clone().prop_map(Standing::Duplicate),
-            id.prop_map(Standing::Unknown),
+            id.clone().prop_map(Standing::Unknown),
+            id.prop_map(Standing::Removed),
         ]
     }
 

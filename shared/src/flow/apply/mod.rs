@@ -84,9 +84,13 @@ fn step(
             Step::Nothing(Counter::Unchanged)
         }
         Standing::Linked(_) => Step::Merge,
+        Standing::Removed(_) if !admitted => Step::Nothing(Counter::OutOfScope),
         _ if !admitted => Step::Forget(Counter::OutOfScope),
         Standing::Unmatched if theirs.identity.is_none() => Step::Nothing(Counter::Unmatched),
-        Standing::Unmatched | Standing::Duplicate(_) | Standing::Unknown(_) => Step::Merge,
+        Standing::Unmatched
+        | Standing::Duplicate(_)
+        | Standing::Unknown(_)
+        | Standing::Removed(_) => Step::Merge,
     }
 }
 
@@ -315,7 +319,7 @@ async fn load(
 ) -> Result<BTreeMap<PlatformId, Record>, Error> {
     let by_link = to_merge
         .iter()
-        .filter_map(|asked| asked.link.and_then(Link::platform_id));
+        .filter_map(|asked| asked.link.and_then(Link::known_as));
     let by_identity = to_merge
         .iter()
         .filter_map(|asked| asked.theirs.identity.as_ref());

@@ -56,7 +56,8 @@ impl Page<'_> {
     /// Settles a row; its record is stored when this returns, its link and its log lines are not.
     pub(super) async fn settle(&self, asked: &ToMerge<'_>) -> Result<Settled, Error> {
         let linked = asked.link.and_then(Link::platform_id);
-        let Some(identity) = self.identity(&asked.theirs, linked) else {
+        let Some(identity) = self.identity(&asked.theirs, asked.link.and_then(Link::known_as))
+        else {
             let mut settled = self.settled(asked, Standing::Unmatched, Counter::Unmatched);
             let reason = "it has no external id: fill the field in Zoho";
             settled
