@@ -10,6 +10,9 @@ use tandem::port::Ports;
 ///
 /// # Errors
 /// Never as a whole: the answer names the messages that are to be delivered again.
-pub async fn handle(ports: &Ports, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Infallible> {
+pub async fn handle(
+    ports: &Ports,
+    event: LambdaEvent<SqsEvent>,
+) -> Result<SqsBatchResponse, Infallible> {
     Ok(batch::work(ports, Object::User, event).await)
 }

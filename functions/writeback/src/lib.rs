@@ -9,6 +9,9 @@ use tandem::port::Ports;
 ///
 /// # Errors
 /// Never as a whole: the answer names the messages that are to be delivered again.
-pub async fn handle(ports: &Ports, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Infallible> {
+pub async fn handle(
+    ports: &Ports,
+    event: LambdaEvent<SqsEvent>,
+) -> Result<SqsBatchResponse, Infallible> {
     Ok(batch::writeback(ports, event).await)
 }

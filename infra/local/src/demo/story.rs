@@ -531,13 +531,13 @@ impl Teller<'_> {
             began,
             async |teller, _, _, checks| {
                 let zoho = teller.zoho()?;
-                let now = zoho.now();
+                let (organisation, now) = (organisation(zoho), zoho.now());
                 let mut forbidden: BTreeSet<String> = BTreeSet::from([
                     teller.world.operator.clone(),
                     "1000.".to_owned(),
                     "Zoho-oauthtoken".to_owned(),
                 ]);
-                for row in zoho.zoho().records(organisation(zoho), "Contacts", now)? {
+                for row in zoho.zoho().records(organisation, "Contacts", now)? {
                     let texts = ["Email", "Phone", "Full_Name"].map(|field| {
                         row[field]
                             .as_str()
