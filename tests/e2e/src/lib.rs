@@ -132,3 +132,21 @@ pub async fn content(world: &World) -> Result<BTreeMap<String, Value>> {
     }
     Ok(content)
 }
+
+/// The ids of an object's records on the platform, at most so many.
+///
+/// # Errors
+/// When the console does not list them.
+pub async fn ids(world: &World, object: &str, most: usize) -> Result<Vec<String>> {
+    let page = world
+        .console
+        .get(&format!(
+            "/api/connections/{CONNECTION}/{object}?limit={most}"
+        ))
+        .await?;
+    let records = page["items"].as_array().context("a page without items")?;
+    Ok(records
+        .iter()
+        .filter_map(|record| record["id"].as_str().map(str::to_owned))
+        .collect())
+}

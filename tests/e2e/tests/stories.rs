@@ -2,26 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{BUDGET, CONNECTION, connect, content, enable, ended, world};
+use e2e::{BUDGET, CONNECTION, connect, content, enable, ended, ids, world};
 use serde_json::{Value, json};
-use tandem_local::World;
-
-/// The ids of an object's records on the platform.
-async fn ids(world: &World, object: &str, number: usize) -> Vec<String> {
-    let page = world
-        .console
-        .get(&format!(
-            "/api/connections/{CONNECTION}/{object}?limit={number}"
-        ))
-        .await
-        .unwrap();
-    page["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|record| record["id"].as_str().unwrap().to_owned())
-        .collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_killed_in_the_middle_and_messages_delivered_twice_lead_to_the_same_tables() {
@@ -93,7 +75,7 @@ async fn edits_survive_a_killed_writeback_and_create_nothing_twice() {
     connect(&world).await.unwrap();
     let run = enable(&world).await.unwrap();
     assert_eq!(ended(&world, &run).await.unwrap()["status"], "complete");
-    let accounts = ids(&world, "account", 10).await;
+    let accounts = ids(&world, "account", 10).await.unwrap();
     world.zoho().unwrap().zoho().faults.delay_ms = 200;
     let edits: Vec<Value> = (0..30)
         .map(|number| {
