@@ -110,25 +110,20 @@ pub async fn content(world: &World) -> Result<BTreeMap<String, Value>> {
     };
     let mut content = BTreeMap::new();
     let tables = world.stack.tables();
-    let looked_at: [(&String, &[&str]); 2] = [
-        (
-            &tables.records,
-            &["fields", "base", "pending", "zoho_id", "parked"],
-        ),
-        (&tables.links, &["standing", "hash", "in_scope"]),
-    ];
-    for (table, names) in looked_at {
-        for item in world.stack.table_items(table).await? {
-            let key = |name: &str| {
-                item.get(name)
-                    .and_then(Value::as_str)
-                    .context("an item without a key")
-            };
-            content.insert(
-                format!("{table} {} {}", key("pk")?, key("sk")?).replace(world.stack.name(), ""),
-                pick(&item, names),
-            );
-        }
+    for item in world.stack.table_items(&tables.records).await? {
+        let key = format!("record {} {}", text(&item, "pk")?, text(&item, "sk")?);
+        content.insert(
+            key,
+            pick(
+                &item,
+                &["fields", "base", "pending", "zoho_id", "parked", "removed"],
+            ),
+        );
+    }
+    // A link says nothing about when it was written: all of it has to agree.
+    for item in world.stack.table_items(&tables.links).await? {
+        let key = format!("link {} {}", text(&item, "pk")?, text(&item, "sk")?);
+        content.insert(key, item.into());
     }
     Ok(content)
 }
@@ -149,4 +144,10 @@ pub async fn ids(world: &World, object: &str, most: usize) -> Result<Vec<String>
         .iter()
         .filter_map(|record| record["id"].as_str().map(str::to_owned))
         .collect())
+}
+
+fn text<'a>(item: &'a Map<String, Value>, name: &str) -> Result<&'a str> {
+    item.get(name)
+        .and_then(Value::as_str)
+        .with_context(|| format!("an item without {name}"))
 }
