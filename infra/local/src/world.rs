@@ -1,9 +1,11 @@
 //! Everything on one machine: the emulator, a deployed stack, a Zoho (simulated or real) and the console.
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use jiff::Timestamp;
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 use url::Url;
@@ -187,14 +189,13 @@ impl World {
     }
 }
 
+/// As of when organisations are made: one instant for a whole process, so that equal specifications give equal organisations.
+#[expect(clippy::disallowed_methods, reason = "the sample data is as of today")]
+static MADE_AT: LazyLock<Timestamp> = LazyLock::new(Timestamp::now);
+
 async fn simulate(spec: &OrganisationSpec, public_url: &str) -> Result<Server> {
     let mut zoho = Zoho::new(spec.seed, "");
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the organisation is made as of today"
-    )]
-    let now = jiff::Timestamp::now();
-    zoho.add_organisation(spec, now);
+    zoho.add_organisation(spec, *MADE_AT);
     zoho.oauth.register(ZohoClient {
         id: CLIENT_ID.to_owned(),
         name: "Tandem on this machine".to_owned(),

@@ -42,7 +42,7 @@ async fn workers_killed_in_the_middle_and_messages_delivered_twice_lead_to_the_s
                     .unwrap();
                 doubled += 1;
             }
-            if slice["done"] == false && killed < 6 {
+            if slice["done"] == false && killed < 4 {
                 killed += stormy
                     .stack
                     .kill_function(&format!("worker-{queue}"))
