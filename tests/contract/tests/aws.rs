@@ -6,6 +6,7 @@ mod emulator;
 
 use std::sync::Arc;
 
+use contract::sequence;
 use contract::{Mailbox, Safe, Setting};
 use jiff::{SignedDuration, Timestamp};
 use tandem::adapter::system::SystemClock;
@@ -30,6 +31,9 @@ use emulator::forgetful::Forgetful;
 use emulator::stingy::Stingy;
 use emulator::{Deployed, Filled, Letters, setting};
 
+/// How many sequences of operations are compared with the model: each takes a tenth of a second here.
+const SEQUENCES: usize = 50;
+
 contract::tests!(store: store);
 contract::tests!(queue: queue);
 contract::tests!(vault: vault);
@@ -44,6 +48,14 @@ async fn queue() -> Setting<dyn Mailbox> {
 
 async fn vault() -> Setting<dyn Safe> {
     setting(Arc::new(Filled(Deployed::get().await.vault())))
+}
+
+#[tokio::test]
+async fn any_sequence_of_operations_goes_as_the_model_says() {
+    let setting = store().await;
+    for operations in sequence::drawn(SEQUENCES, 60, 1) {
+        sequence::run(&setting, &operations).await;
+    }
 }
 
 fn id(text: &str) -> ConnectionId {
