@@ -214,6 +214,7 @@ async fn throttling_is_said_to_be_throttling() {
 async fn a_record_that_is_too_large_is_refused_for_good() {
     let store = Deployed::get().await.store();
     let mut record = record("large", "1", SystemClock.now());
+    record.zoho_id = Some("42".parse().unwrap());
     for name in ["a", "b", "c"] {
         let value = Value::Text(name.repeat(200_000));
         record.fields.insert(name.parse().unwrap(), value);
@@ -221,6 +222,11 @@ async fn a_record_that_is_too_large_is_refused_for_good() {
     let error = store.save_record(record).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
     assert_eq!(error.disposition(), Disposition::Never);
+    let said = error.to_string();
+    assert!(
+        said.contains("the task of Zoho id 42 of connection large"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
