@@ -52,6 +52,7 @@ macro_rules! __clauses {
         records: [
             a_record_comes_back_as_it_was_stored,
             a_record_can_hold_big_texts,
+            a_record_that_is_too_large_is_refused_for_good,
             a_record_goes_from_version_to_version,
             any_number_of_records_is_found,
             records_are_listed_once_and_by_id,

@@ -9,7 +9,7 @@ use tandem::record::FieldChange;
 use tandem::value::Value;
 
 use crate::samples::{expiry, field, platform, run, zoho};
-use crate::setting::{Setting, walk, yielded};
+use crate::setting::{Setting, assert_refused, walk};
 
 type Stores = Setting<dyn Store>;
 
@@ -326,7 +326,12 @@ pub(crate) async fn lines_of_two_connections_never_mix(at: &Stores) {
         }
         let [one, two, _] = &owners;
         let next = at.port.read(one, &query, None, 1).await.unwrap().next;
-        let crossed = yielded(at.port.read(two, &query, next, 10).await);
-        assert!(crossed.iter().all(|entry| entry.connection == *two));
+        assert!(next.is_some());
+        assert_refused(&at.port.read(two, &query, next.clone(), 10).await);
+        let narrower = JournalQuery {
+            to: Some(at.after(1)),
+            ..query
+        };
+        assert_refused(&at.port.read(one, &narrower, next, 10).await);
     }
 }

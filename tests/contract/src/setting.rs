@@ -177,7 +177,7 @@ pub(crate) async fn walk<T>(
     panic!("the pages do not end");
 }
 
-/// What a page token that was given for another question yields, if it is not refused.
-pub(crate) fn yielded<T>(answer: Result<Page<T>, Error>) -> Vec<T> {
-    answer.map(|page| page.items).unwrap_or_default()
+/// Asserts that a page token that was given for another question, or by nobody, is refused for good.
+pub(crate) fn assert_refused<T: Debug>(answer: &Result<Page<T>, Error>) {
+    assert!(matches!(answer, Err(Error::Refused { .. })), "{answer:?}");
 }

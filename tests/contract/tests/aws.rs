@@ -6,6 +6,7 @@ mod emulator;
 
 use std::sync::Arc;
 
+use contract::sequence;
 use contract::{Mailbox, Safe, Setting};
 use jiff::{SignedDuration, Timestamp};
 use tandem::adapter::system::SystemClock;
@@ -30,6 +31,9 @@ use emulator::forgetful::Forgetful;
 use emulator::stingy::Stingy;
 use emulator::{Deployed, Filled, Letters, setting};
 
+/// How many sequences of operations are compared with the model: each takes a tenth of a second here.
+const SEQUENCES: usize = 50;
+
 contract::tests!(store: store);
 contract::tests!(queue: queue);
 contract::tests!(vault: vault);
@@ -44,6 +48,14 @@ async fn queue() -> Setting<dyn Mailbox> {
 
 async fn vault() -> Setting<dyn Safe> {
     setting(Arc::new(Filled(Deployed::get().await.vault())))
+}
+
+#[tokio::test]
+async fn any_sequence_of_operations_goes_as_the_model_says() {
+    let setting = store().await;
+    for operations in sequence::drawn(SEQUENCES, 60, 1) {
+        sequence::run(&setting, &operations).await;
+    }
 }
 
 fn id(text: &str) -> ConnectionId {
@@ -202,6 +214,7 @@ async fn throttling_is_said_to_be_throttling() {
 async fn a_record_that_is_too_large_is_refused_for_good() {
     let store = Deployed::get().await.store();
     let mut record = record("large", "1", SystemClock.now());
+    record.zoho_id = Some("42".parse().unwrap());
     for name in ["a", "b", "c"] {
         let value = Value::Text(name.repeat(200_000));
         record.fields.insert(name.parse().unwrap(), value);
@@ -209,6 +222,11 @@ async fn a_record_that_is_too_large_is_refused_for_good() {
     let error = store.save_record(record).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
     assert_eq!(error.disposition(), Disposition::Never);
+    let said = error.to_string();
+    assert!(
+        said.contains("the task of Zoho id 42 of connection large"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ use tandem::port::{CrmError, Error};
 
 use crate::lock::locked;
 
+/// What an error on order says.
+const ON_ORDER: &str = "a failure on order";
+
 /// How many of the last calls are remembered.
 const REMEMBERED: usize = 1_000;
 
@@ -64,6 +67,8 @@ pub enum Failure {
     Throttled,
     /// The service did not answer.
     Unavailable,
+    /// The service will never take it as it is: it is too large.
+    Refused,
     /// What it answered can't be read.
     Corrupt,
 }
@@ -273,7 +278,7 @@ pub(crate) trait Injected: Sized {
 
 impl Injected for Error {
     fn injected(failure: Failure, operation: &'static str) -> Self {
-        let source = "a failure on order".into();
+        let source = ON_ORDER.into();
         match failure {
             Failure::Conflict => Self::conflict(operation),
             Failure::Throttled => Self::Throttled {
@@ -283,6 +288,10 @@ impl Injected for Error {
             Failure::Unavailable => Self::Unavailable {
                 service: "memory",
                 operation,
+                source,
+            },
+            Failure::Refused => Self::Refused {
+                what: operation.to_owned(),
                 source,
             },
             Failure::Corrupt => Self::Corrupt {
@@ -295,11 +304,16 @@ impl Injected for Error {
 
 impl Injected for CrmError {
     fn injected(failure: Failure, operation: &'static str) -> Self {
-        let source = "a failure on order".into();
+        let source = ON_ORDER.into();
         match failure {
             Failure::Conflict => Self::ChangedMeanwhile,
             Failure::Throttled => Self::Throttled { after: None },
             Failure::Unavailable => Self::Unavailable { source },
+            Failure::Refused => Self::Refused {
+                code: "INVALID_DATA".to_owned(),
+                message: ON_ORDER.to_owned(),
+                field: None,
+            },
             Failure::Corrupt => Self::Malformed {
                 what: operation.to_owned(),
                 source,

@@ -31,6 +31,15 @@ fn named(item: &Item) -> Result<(Object, PlatformId), Error> {
     Ok((object, id))
 }
 
+/// A record for a message that can end in the functions' logs: not by its platform id, which can be an e-mail address.
+fn in_words(record: &Record) -> String {
+    let (connection, object) = (&record.connection, record.object);
+    match record.zoho_id {
+        Some(id) => format!("the {object} of Zoho id {id} of connection {connection}"),
+        None => format!("a {object} of connection {connection} that is not in Zoho yet"),
+    }
+}
+
 #[async_trait]
 impl Records for DynamoStore {
     async fn records(
@@ -49,14 +58,14 @@ impl Records for DynamoStore {
         let guard = Guard::read_at(record.version);
         record.version += 1;
         let item = item_of(record.clone())?;
-        if self.put(&self.tables.records, item, guard).await? {
-            Ok(record)
-        } else {
-            // Without its id, which can be an e-mail address and would end in the functions' logs.
-            Err(Error::conflict(format!(
-                "one of connection {}'s {}s",
-                record.connection, record.object
-            )))
+        match self.put(&self.tables.records, item, guard).await {
+            Ok(true) => Ok(record),
+            Ok(false) => Err(Error::conflict(in_words(&record))),
+            Err(Error::Refused { what: _, source }) => Err(Error::Refused {
+                what: in_words(&record),
+                source,
+            }),
+            Err(error) => Err(error),
         }
     }
 

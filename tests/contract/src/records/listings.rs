@@ -10,7 +10,7 @@ use tandem::value::Value;
 
 use super::Stores;
 use crate::samples::{edit, field, of_account, platform, record};
-use crate::setting::{walk, yielded};
+use crate::setting::{assert_refused, walk};
 
 /// Ids that begin alike, need escaping somewhere or sort otherwise where text is compared otherwise.
 const NAMES: [&str; 12] = [
@@ -75,14 +75,9 @@ pub(crate) async fn records_are_listed_once_and_by_id(at: &Stores) {
         .unwrap()
         .next;
     assert!(next.is_some());
-    let crossed = yielded(
-        at.port
-            .list_records(&alike, Object::Deal, next.clone(), 50)
-            .await,
-    );
-    assert!(crossed.iter().all(|record| record.connection == alike));
-    let crossed = yielded(at.port.list_records(&id, Object::Task, next, 50).await);
-    assert!(crossed.iter().all(|record| record.object == Object::Task));
+    let list = async |owner, object| at.port.list_records(owner, object, next.clone(), 50).await;
+    assert_refused(&list(&alike, Object::Deal).await);
+    assert_refused(&list(&id, Object::Task).await);
 }
 
 pub(crate) async fn what_changed_since_comes_oldest_change_first(at: &Stores) {
@@ -129,18 +124,17 @@ pub(crate) async fn what_changed_since_comes_oldest_change_first(at: &Stores) {
         };
         at.eventually(look, expected(since)).await;
     }
-    let next = at
-        .port
-        .records_updated_since(&id, Object::Account, at.now, None, 3)
-        .await
-        .unwrap()
-        .next;
-    let crossed = yielded(
-        at.port
-            .records_updated_since(&alike, Object::Account, at.now, next, 50)
-            .await,
-    );
-    assert!(crossed.iter().all(|record| record.connection == alike));
+    let changed = async |owner, since, next| {
+        let changed = at
+            .port
+            .records_updated_since(owner, Object::Account, since, next, 3);
+        changed.await
+    };
+    let next = changed(&id, at.now, None).await.unwrap().next;
+    assert!(next.is_some());
+    assert_refused(&changed(&alike, at.now, next.clone()).await);
+    assert_refused(&changed(&id, at.after(1), next.clone()).await);
+    assert_refused(&at.port.list_records(&id, Object::Account, next, 3).await);
 }
 
 pub(crate) async fn changes_of_one_instant_are_all_listed(at: &Stores) {

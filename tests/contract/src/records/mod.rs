@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp, civil};
 use rust_decimal::Decimal;
 use tandem::identifier::{ConnectionId, Digest, PlatformId};
 use tandem::object::Object;
-use tandem::port::Store;
+use tandem::port::{Error, Store};
 use tandem::record::{
     Action, Change, FieldChange, Parked, Pending, Record, RemovalReason, Removed, Side, Source,
 };
@@ -195,6 +195,17 @@ pub(crate) async fn a_record_can_hold_big_texts(at: &Stores) {
         walk(100, page).await == expected
     };
     at.eventually(listed, true).await;
+}
+
+pub(crate) async fn a_record_that_is_too_large_is_refused_for_good(at: &Stores) {
+    let id = at.connection();
+    let mut large = record(&id, Object::Task, "t-1", at.now);
+    for name in ["a", "b", "c"] {
+        text(&mut large, name, &name.repeat(200_000));
+    }
+    let answer = at.port.save_record(large).await;
+    assert!(matches!(answer, Err(Error::Refused { .. })), "{answer:?}");
+    assert_eq!(read(at, &id, Object::Task, "t-1").await, None);
 }
 
 pub(crate) async fn a_record_goes_from_version_to_version(at: &Stores) {

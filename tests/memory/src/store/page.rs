@@ -20,8 +20,8 @@ impl Question {
     }
 
     fn read(&self, token: &str) -> Result<String, Error> {
-        let refused = |why: &'static str| Error::Corrupt {
-            what: "a page token".to_owned(),
+        let refused = |why: &'static str| Error::Refused {
+            what: "the page token".to_owned(),
             source: why.into(),
         };
         let position = token

@@ -13,6 +13,9 @@ use super::index::Index;
 use super::page::Question;
 use super::{MemoryStore, next_version};
 
+/// The size of the largest item, as in the real store, and near enough: counted as JSON.
+const LARGEST: usize = 400 * 1024;
+
 type Part = (ConnectionId, Object);
 type AccountKey = ((ConnectionId, PlatformId), (Object, PlatformId));
 type PendingKey = (ConnectionId, (Timestamp, Object, PlatformId));
@@ -77,6 +80,12 @@ impl Table {
         let stored = self.get(&record.connection, record.object, &record.id);
         let what = || format!("{} {} of {}", record.object, record.id, record.connection);
         let version = next_version(what, stored.map(|stored| stored.version), record.version)?;
+        if size(&record) > LARGEST {
+            return Err(Error::Refused {
+                what: what(),
+                source: "it is larger than an item can be".into(),
+            });
+        }
         let stored = stored.cloned();
         let saved = Record { version, ..record };
         self.reindex(stored.as_ref(), Some(&saved));
@@ -103,6 +112,10 @@ impl Table {
 
 fn part(connection: &ConnectionId, object: Object) -> Part {
     (connection.clone(), object)
+}
+
+fn size(record: &Record) -> usize {
+    serde_json::to_vec(record).map_or(usize::MAX, |json| json.len())
 }
 
 fn account_key(record: &Record) -> Option<AccountKey> {
