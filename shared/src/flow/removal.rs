@@ -208,40 +208,32 @@ async fn carry_out(
         .records(job.id(), object, &platform_ids)
         .await?;
     let mut entries = Vec::new();
-    let mut removed = Vec::new();
     for record in records {
-        let Some(candidate) = go
+        let candidate = go
             .iter()
-            .find(|candidate| candidate.platform_id == record.id)
-        else {
-            continue;
-        };
-        // A record that another Zoho record took over meanwhile stays; only this link to it goes.
-        if record.zoho_id != Some(candidate.zoho_id) {
-            continue;
-        }
+            .find(|candidate| candidate.platform_id == record.id);
+        let Some(candidate) = candidate else { continue };
         if let Some(saved) = remove_record(job, record, candidate).await? {
             counters.add(Counter::Removed, 1);
             entries.extend(Entry::of_change(&saved, job.retention()));
         }
-        removed.extend(links.get(&candidate.zoho_id).map(|link| Link {
-            standing: Standing::Removed(candidate.platform_id.clone()),
-            in_scope: false,
-            announce: false,
-            ..link.clone()
-        }));
     }
-    let passed_on: Vec<ZohoId> = go
+    // Also where another Zoho record took the record over: what refers to this one still means the same record.
+    let removed: Vec<Link> = go
         .iter()
-        .map(|candidate| candidate.zoho_id)
-        .filter(|id| !removed.iter().any(|link| link.zoho_id == *id))
+        .filter_map(|candidate| {
+            let link = links.get(&candidate.zoho_id)?.clone();
+            let standing = Standing::Removed(candidate.platform_id.clone());
+            Some(Link {
+                standing,
+                in_scope: false,
+                announce: false,
+                ..link
+            })
+        })
         .collect();
     job.ports.store.write(&entries).await?;
     job.ports.store.save_links(&removed).await?;
-    job.ports
-        .store
-        .remove_links(job.id(), object, &passed_on)
-        .await?;
     Ok(job
         .ports
         .store
