@@ -27,12 +27,7 @@ const WHAT_MODULE: &str = "$se_module";
 ///
 /// # Errors
 /// When a value refers to a record that Zoho does not have yet.
-pub fn update(
-    record: &Record,
-    push: &Fields,
-    theirs: &Theirs,
-    plan: &FieldPlan,
-) -> Result<Outgoing, Unsendable> {
+pub fn update(push: &Fields, theirs: &Theirs, plan: &FieldPlan) -> Result<Outgoing, Unsendable> {
     let mut out = Outgoing::new();
     for mapped in &plan.mapped {
         let Some(value) = push.get(&mapped.platform) else {
@@ -53,7 +48,7 @@ pub fn update(
         plan.field(name)
             .is_some_and(|mapped| is_shared(plan, mapped))
     }) {
-        what(record, push, theirs, plan, &mut out)?;
+        what(push, theirs, plan, &mut out)?;
     }
     Ok(out)
 }
@@ -123,7 +118,6 @@ fn pick<'a>(values: impl Iterator<Item = &'a Value>) -> Option<&'a Reference> {
 }
 
 fn what(
-    record: &Record,
     push: &Fields,
     theirs: &Theirs,
     plan: &FieldPlan,
@@ -152,7 +146,6 @@ fn what(
         None if has => drop(out.insert(WHAT_ID.to_owned(), convert::push(&Value::Null)?)),
         None => {}
     }
-    debug_assert_eq!(record.object, plan.object);
     Ok(())
 }
 

@@ -282,7 +282,7 @@ async fn update(job: &Job<'_>, plan: &FieldPlan, mut group: Vec<Record>) -> Resu
                 continue;
             };
             let merged = merge(&record, Some(theirs), plan, &job.moment());
-            match outgoing::update(&merged.record, &merged.push, theirs, plan) {
+            match outgoing::update(&merged.push, theirs, plan) {
                 Ok(out) if out.is_empty() => {
                     save_merged(job, plan, merged.record, merged.changed, theirs).await?
                 }

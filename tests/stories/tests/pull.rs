@@ -279,3 +279,39 @@ async fn of_two_accounts_with_one_external_id_the_older_keeps_it() {
         "repaired in Zoho, it comes in"
     );
 }
+
+#[tokio::test]
+async fn what_refers_to_a_contact_still_means_it_when_a_namesake_takes_it_over() {
+    let story = Story::begin(40, active_only()).await.unwrap();
+    story.full_sync().await.unwrap();
+    let mut accounts = story.present(Object::Account).into_iter();
+    let (leaving, staying) = (accounts.next().unwrap(), accounts.next().unwrap());
+    let contact = |account: &str| json!({ "Last_Name": "Twin", "Email": "twin@example.com", "Account_Name": { "id": account } });
+    let older = story.zoho_creates("Contacts", &contact(&leaving)).unwrap();
+    let younger = story.zoho_creates("Contacts", &contact(&staying)).unwrap();
+    let task = json!({ "Subject": "Call", "What_Id": { "id": staying }, "$se_module": "Accounts", "Who_Id": { "id": older } });
+    let task = story.zoho_creates("Tasks", &task).unwrap();
+    story.full_sync().await.unwrap();
+    assert!(story.present(Object::Contact).contains(&older));
+    story
+        .zoho_edits(
+            "Accounts",
+            &leaving,
+            &json!({ "Customer_Status": "Churned" }),
+        )
+        .unwrap();
+    story.full_sync().await.unwrap();
+    assert!(
+        story.present(Object::Contact).contains(&younger),
+        "the namesake takes the identity over"
+    );
+    let before = story.writes();
+    story.full_sync().await.unwrap();
+    let after = story.writes();
+    assert_eq!((after.records, after.links), (before.records, before.links));
+    let named = story.record_of(Object::Task, &task).unwrap().fields[&name("contact")].clone();
+    let named = named
+        .as_reference()
+        .and_then(|reference| reference.platform_id.clone());
+    assert_eq!(named, Some("twin@example.com".parse().unwrap()));
+}

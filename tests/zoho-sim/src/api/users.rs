@@ -124,7 +124,7 @@ fn show(call: &Call<'_>, user: &User) -> Json {
     let place = |number: u64| (call.organisation.id + number).to_string();
     let (role, profile) = if user.administrator {
         (
-            json!({ "name": "CEO", "id": place(11) }),
+            json!({ "name": "Managing Director", "id": place(11) }),
             json!({ "name": "Administrator", "id": place(21) }),
         )
     } else {
