@@ -3,6 +3,7 @@
 //! Layers, lower never names higher: the pure rules (no async, clock, randomness, tracing or I/O), [`port`]s, [`flow`]s, [`adapter`]s and the
 //! Lambda [`edge`]. `shared/README.md` has the vocabulary and the rules; `tests/tidy.rs` checks the directions.
 
+pub mod certificate;
 pub mod connection;
 pub mod convert;
 pub mod credit;
@@ -14,6 +15,7 @@ pub mod edit;
 pub mod hash;
 pub mod identifier;
 pub mod journal;
+pub mod lack;
 pub mod mapping;
 pub mod merge;
 pub mod message;

@@ -8,6 +8,7 @@ use crate::convert;
 use crate::criteria::Filter;
 use crate::hash;
 use crate::identifier::{Digest, FieldName, PlatformId, ZohoField, ZohoId};
+use crate::lack::MODIFIED_TIME;
 use crate::object::Object;
 use crate::record::Link;
 use crate::row::Row;
@@ -146,23 +147,29 @@ impl FieldPlan {
     /// The Zoho columns to ask for, each once.
     #[must_use]
     pub fn columns(&self) -> Vec<String> {
+        let mut columns = self.essential_columns();
+        columns.extend(self.mapped.iter().map(|mapped| mapped.zoho.to_string()));
+        columns.insert(MODIFIED_TIME.to_owned());
+        columns.into_iter().collect()
+    }
+
+    /// The columns without which a row's identity or scope can't be told.
+    #[must_use]
+    pub fn essential_columns(&self) -> BTreeSet<String> {
         let identity = match &self.identity {
             Identity::Field(field) | Identity::FoldedField(field) => Some(field),
             Identity::Own => None,
         };
-        let mapped = self.mapped.iter().map(|mapped| &mapped.zoho);
         let filtered = self.filter.iter().flat_map(Filter::fields);
         let parents = parent_lookups(self.object)
             .iter()
             .map(|(field, _)| (*field).to_owned());
-        let columns: BTreeSet<String> = identity
+        identity
             .into_iter()
-            .chain(mapped)
             .chain(filtered)
             .map(ToString::to_string)
             .chain(parents)
-            .collect();
-        columns.into_iter().collect()
+            .collect()
     }
 
     /// The mapping of a platform field.

@@ -166,6 +166,10 @@ pub struct Slice {
     pub counters: Counters,
     /// Ids at about every [`MARK_EVERY`]th row: the quantiles at which the next run is cut.
     pub marks: Vec<ZohoId>,
+    /// Where Zoho's count and what was read differ: records that came or went meanwhile, as far as they could be named.
+    pub doubtful: Vec<ZohoId>,
+    /// Per Zoho field, how many values had changed although Zoho had not flagged their records as changed.
+    pub unflagged: BTreeMap<String, u64>,
     /// Counts the writes of this item.
     pub version: u64,
 }
@@ -203,7 +207,9 @@ pub enum Counter {
     Unmatched,
     Unknown,
     OutOfScope,
+    TooLarge,
     Candidates,
+    Gone,
     ZohoCount,
     ZohoCalls,
     ZohoCredits,
@@ -287,6 +293,8 @@ impl Run {
             plan: None,
             counters: Counters::default(),
             marks: Vec::new(),
+            doubtful: Vec::new(),
+            unflagged: BTreeMap::new(),
             version: 0,
         };
         let of_object = |object: &Object| {

@@ -63,12 +63,50 @@ pub enum Which {
 pub struct Select {
     /// The object asked about.
     pub object: Object,
-    /// The columns wanted; the id always comes, Modified_Time is asked for always.
+    /// The columns wanted; the id always comes.
     pub columns: Vec<String>,
     /// Which rows.
     pub which: Which,
     /// The most rows wanted, at most [`PAGE_ROWS`].
     pub limit: usize,
+}
+
+/// A question for how many rows there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// The object asked about.
+    pub object: Object,
+    /// The lower bound of the ids, exclusive.
+    pub after: ZohoId,
+    /// The upper bound of the ids, inclusive.
+    pub to: ZohoId,
+}
+
+impl Count {
+    /// The question for all rows of an object.
+    #[must_use]
+    pub const fn all(object: Object) -> Self {
+        Self {
+            object,
+            after: ZohoId::MIN,
+            to: ZohoId::MAX,
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let module = self.object.module();
+        write!(formatter, "select COUNT(id) from {module} where ")?;
+        match (self.after == ZohoId::MIN, self.to == ZohoId::MAX) {
+            (true, true) => formatter.write_str("id is not null"),
+            (false, true) => write!(formatter, "id > '{}'", self.after),
+            (true, false) => write!(formatter, "id <= '{}'", self.to),
+            (false, false) => {
+                write!(formatter, "(id > '{}' and id <= '{}')", self.after, self.to)
+            }
+        }
+    }
 }
 
 /// A text as a COQL literal.
@@ -146,12 +184,8 @@ impl fmt::Display for Which {
 
 impl fmt::Display for Select {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "select id, Modified_Time")?;
-        for column in self
-            .columns
-            .iter()
-            .filter(|column| !matches!(column.as_str(), "id" | "Modified_Time"))
-        {
+        write!(formatter, "select id")?;
+        for column in self.columns.iter().filter(|column| *column != "id") {
             write!(formatter, ", {column}")?;
         }
         write!(
@@ -171,7 +205,7 @@ mod tests {
     fn select(which: Which) -> String {
         Select {
             object: Object::Contact,
-            columns: vec!["id".into(), "Email".into()],
+            columns: vec!["id".into(), "Modified_Time".into(), "Email".into()],
             which,
             limit: 2_000,
         }
@@ -204,6 +238,25 @@ mod tests {
                 to: ZohoId::MAX
             }),
             "select id, Modified_Time, Email from Contacts where id > '0' order by id asc limit 2000"
+        );
+    }
+
+    #[test]
+    fn counts_are_of_a_range_of_ids() {
+        let id = |text: &str| text.parse::<ZohoId>().unwrap();
+        let object = Object::Deal;
+        assert_eq!(
+            Count::all(object).to_string(),
+            "select COUNT(id) from Deals where id is not null"
+        );
+        let count = Count {
+            object,
+            after: id("7"),
+            to: id("9"),
+        };
+        assert_eq!(
+            count.to_string(),
+            "select COUNT(id) from Deals where (id > '7' and id <= '9')"
         );
     }
 

@@ -10,13 +10,13 @@ use crate::object::Object;
 use crate::record::{Link, Record, Standing};
 use crate::row::Row;
 use crate::run::Counters;
-use crate::select::{IN_VALUES, PAGE_ROWS, Select, Which};
+use crate::select::{IN_VALUES, PAGE_ROWS, Which};
 use crate::value::Value;
 
-use super::Error;
 use super::apply::{Mode, apply};
 use super::job::Job;
 use super::routine::announce;
+use super::{Error, reading};
 
 /// How far our clock and Zoho's may lie apart when a lost creation is looked for.
 const SKEW: SignedDuration = SignedDuration::from_mins(10);
@@ -82,13 +82,8 @@ async fn by_text(
             field: field.to_owned(),
             values,
         };
-        let select = Select {
-            object: plan.object,
-            columns: columns(job, plan),
-            which,
-            limit: PAGE_ROWS,
-        };
-        rows.extend(job.session.select(&select).await?.value.rows);
+        let page = reading::rows_with(job, plan, &columns(job, plan), which, PAGE_ROWS).await?;
+        rows.extend(page.value.rows);
     }
     Ok(rows)
 }
@@ -106,13 +101,9 @@ async fn since_intent(
     let mut after = ZohoId::MIN;
     loop {
         let which = Which::CreatedSince { since, after };
-        let select = Select {
-            object: plan.object,
-            columns: columns(job, plan),
-            which,
-            limit: PAGE_ROWS,
-        };
-        let page = job.session.select(&select).await?.value;
+        let page = reading::rows_with(job, plan, &columns(job, plan), which, PAGE_ROWS)
+            .await?
+            .value;
         let last = page.rows.last().map(|row| row.id);
         rows.extend(
             page.rows
@@ -128,7 +119,7 @@ async fn since_intent(
 
 /// The columns by which a creation is recognised, beside those of the plan.
 fn columns(job: &Job<'_>, plan: &FieldPlan) -> Vec<String> {
-    let mut columns = plan.columns();
+    let mut columns = Vec::new();
     if plan.object == Object::Task {
         columns.push("Created_Time".to_owned());
         columns.extend(

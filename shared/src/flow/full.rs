@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::identifier::{PlatformId, ZohoId};
+use crate::journal::Outcome;
 use crate::mapping::FieldPlan;
 use crate::object::Object;
 use crate::port::Progress;
 use crate::record::{Candidate, Link, RemovalReason, Standing};
 use crate::row::Row;
 use crate::run::{Counter, MARK_EVERY, Slice};
-use crate::select::{PAGE_ROWS, Select, Which};
+use crate::select::{Count, PAGE_ROWS, Which};
 
-use super::Error;
-use super::apply::{Mode, apply, candidate};
+use super::apply::{Mode, apply, candidate, neighbours};
 use super::job::Job;
 use super::routine::Ended;
+use super::{Error, reading};
+
+/// How many records a disagreement of the counts names at most.
+const MOST_DOUBTFUL: usize = 20;
 
 /// Works through a slice from where it stands, page by page.
 ///
@@ -31,6 +35,9 @@ pub async fn compare(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
     if slice.key.object == Object::User {
         return users(job, slice, &plan).await;
     }
+    if slice.key.index == 0 && slice.reached.is_none() {
+        reading::look_anew(job, slice.key.object).await?;
+    }
     loop {
         let after = slice.reached.unwrap_or(slice.after);
         // Links first: whatever the ledger holds now and Zoho does not show afterwards is gone from Zoho.
@@ -43,13 +50,8 @@ pub async fn compare(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
             .last()
             .filter(|_| more_links)
             .map_or(slice.to, |link| link.zoho_id);
-        let select = Select {
-            object: slice.key.object,
-            columns: plan.columns(),
-            which: Which::IdRange { after, to: bound },
-            limit: PAGE_ROWS,
-        };
-        let page = job.session.select(&select).await?;
+        let which = Which::IdRange { after, to: bound };
+        let page = reading::rows(job, &plan, which, PAGE_ROWS).await?;
         slice.server_time = slice.server_time.or(Some(page.server_time));
         let reached = page
             .value
@@ -61,11 +63,8 @@ pub async fn compare(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
         mark(slice, &page.value.rows);
         slice.reached = Some(reached);
         let complete = reached == slice.to;
-        if complete && slice.key.index == 0 {
-            let count = job.session.count(slice.key.object).await?;
-            slice.counters.add(Counter::ZohoCount, count.value);
-        }
         if complete {
+            certify(job, &plan, slice).await?;
             return Ok(Ended::Done);
         }
         if job.ports.store.save_slice(slice).await? == Progress::Overtaken {
@@ -131,9 +130,87 @@ async fn join(
     slice
         .counters
         .add(Counter::Candidates, candidates.len() as u64);
+    slice.counters.add(Counter::Gone, candidates.len() as u64);
     let applied = apply(job, plan, rows, Some(links), Mode::Full).await?;
     slice.counters.merge(&applied.counters);
+    for (field, number) in applied.unflagged {
+        *slice.unflagged.entry(field).or_default() += number;
+    }
     Ok(())
+}
+
+/// Holds what was read against Zoho's own count of the range (R3), and names what differs.
+async fn certify(job: &Job<'_>, plan: &FieldPlan, slice: &mut Slice) -> Result<(), Error> {
+    let object = slice.key.object;
+    let question = Count {
+        object,
+        after: slice.after,
+        to: slice.to,
+    };
+    let count = job.session.count(question).await?.value;
+    slice.counters.add(Counter::ZohoCount, count);
+    let read = slice.counters.get(Counter::RowsRead);
+    if count == read {
+        return Ok(());
+    }
+    slice.doubtful = doubtful(job, plan, slice).await?;
+    let named: Vec<String> = slice.doubtful.iter().map(ToString::to_string).collect();
+    let reason = format!(
+        "Zoho counts {count} {object}s where {read} were read: some came or went meanwhile, and the next sync looks at them again. \
+         Records: {}",
+        match named.is_empty() {
+            true => "none could be named".to_owned(),
+            false => named.join(", "),
+        }
+    );
+    let subject = format!("{object}#{}", slice.key.index);
+    job.note(Outcome::Warned, "counts disagree", &subject, reason)
+        .await
+}
+
+/// Reads a slice once more and writes nothing: rows in scope without a link, and links in scope without a row.
+async fn doubtful(job: &Job<'_>, plan: &FieldPlan, slice: &Slice) -> Result<Vec<ZohoId>, Error> {
+    let (object, to) = (slice.key.object, slice.to);
+    let mut named = Vec::new();
+    let mut after = slice.after;
+    while after < to && named.len() < MOST_DOUBTFUL && !job.must_hand_over() {
+        let page = reading::rows(job, plan, Which::IdRange { after, to }, PAGE_ROWS).await?;
+        let rows = page.value.rows;
+        let reached = rows
+            .last()
+            .filter(|_| page.value.more)
+            .map_or(to, |row| row.id);
+        let neighbours = neighbours(job, plan, &rows).await?;
+        let mut links: BTreeMap<ZohoId, Link> = BTreeMap::new();
+        loop {
+            let from = links.keys().next_back().copied().unwrap_or(after);
+            let (more, any) = job
+                .ports
+                .store
+                .links_between(job.id(), object, from, reached, PAGE_ROWS)
+                .await?;
+            links.extend(more.into_iter().map(|link| (link.zoho_id, link)));
+            if !any {
+                break;
+            }
+        }
+        let seen: BTreeSet<ZohoId> = rows.iter().map(|row| row.id).collect();
+        let unlinked = rows
+            .iter()
+            .filter(|row| !links.contains_key(&row.id) && plan.admits(row, &neighbours))
+            .map(|row| row.id);
+        let rowless = links
+            .values()
+            .filter(|link| {
+                link.in_scope && link.platform_id().is_some() && !seen.contains(&link.zoho_id)
+            })
+            .map(|link| link.zoho_id);
+        named.extend(unlinked.chain(rowless));
+        after = reached;
+    }
+    named.sort();
+    named.truncate(MOST_DOUBTFUL);
+    Ok(named)
 }
 
 /// Of links to rows that Zoho has no more, those that nobody needs: a removed record's goes when the record itself has expired.

@@ -13,6 +13,7 @@ use crate::object::Object;
 use crate::port::{CrmError, Ports, SettingsVersion};
 
 use super::Error;
+use super::reading::Known;
 use super::session::Session;
 
 /// Until when an invocation may work; what is left goes on in another one.
@@ -44,6 +45,8 @@ pub struct Job<'a> {
     pub run: Option<RunId>,
     /// Until when it may work.
     pub deadline: Deadline,
+    /// What it knows of what Zoho does not show.
+    pub known: Known,
 }
 
 impl<'a> Job<'a> {
@@ -67,6 +70,7 @@ impl<'a> Job<'a> {
             session,
             run,
             deadline,
+            known: Known::default(),
         })
     }
 

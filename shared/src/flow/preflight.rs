@@ -9,6 +9,7 @@ use crate::journal::Outcome;
 use crate::mapping::{FieldPlan, Identity, parent_lookups};
 use crate::object::Object;
 use crate::port::{CrmError, FieldInfo, Ports};
+use crate::select::Count;
 use crate::settings::Settings;
 
 use super::note::note;
@@ -96,7 +97,7 @@ async fn look(
         Ok(reply) => check(settings, object, &reply.value),
         Err(error) => vec![denied(object, "its fields can't be read", error)?],
     };
-    match session.count(object).await {
+    match session.count(Count::all(object)).await {
         Ok(reply) => Ok((findings, Some(reply.value))),
         Err(error) => {
             let denied = denied(object, "its records can't be read", error)?;

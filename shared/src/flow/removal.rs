@@ -33,8 +33,12 @@ pub async fn remove(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
         .iter()
         .filter(|other| other.key.stage == Stage::comparing(object) && other.key.object == object)
         .collect();
-    let mut all = candidates(job.ports, job.id(), object).await?;
-    all.retain(|candidate| candidate.run == slice.run && !candidate.held);
+    let (mut all, earlier): (Vec<Candidate>, Vec<Candidate>) =
+        candidates(job.ports, job.id(), object)
+            .await?
+            .into_iter()
+            .partition(|candidate| candidate.run == slice.run);
+    all.retain(|candidate| !candidate.held);
     if compared.is_empty()
         || compared
             .iter()
@@ -50,6 +54,7 @@ pub async fn remove(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
             .await?;
         return Ok(Ended::Done);
     }
+    withdraw(job, object, &earlier, &mut slice.counters).await?;
     let held: u64 = compared
         .iter()
         .map(|other| other.counters.get(Counter::LinksRead))
@@ -84,6 +89,29 @@ pub async fn remove(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
         }
     }
     Ok(Ended::Done)
+}
+
+/// Forgets candidates of earlier full syncs that this complete one did not find again: what they stood for came back, or is tied anew (R2).
+async fn withdraw(
+    job: &Job<'_>,
+    object: Object,
+    earlier: &[Candidate],
+    counters: &mut Counters,
+) -> Result<(), Error> {
+    let ids: Vec<ZohoId> = earlier.iter().map(|candidate| candidate.zoho_id).collect();
+    job.ports
+        .store
+        .remove_candidates(job.id(), object, &ids)
+        .await?;
+    let held = earlier.iter().filter(|candidate| candidate.held).count();
+    if held == 0 {
+        return Ok(());
+    }
+    counters.add(Counter::Withdrawn, held as u64);
+    let reason =
+        format!("{held} {object}s that waited for a person are not to be removed any more");
+    job.note(Outcome::Done, "removal withdrawn", object.name(), reason)
+        .await
 }
 
 /// Whether the guard holds the removal of `leaving` out of `held` records: beyond both of its numbers (R2).

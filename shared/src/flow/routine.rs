@@ -9,11 +9,11 @@ use crate::port::Progress;
 use crate::record::Link;
 use crate::row::Row;
 use crate::run::{Counters, Slice};
-use crate::select::{IN_VALUES, PAGE_ROWS, Select, Which};
+use crate::select::{IN_VALUES, PAGE_ROWS, Which};
 
-use super::Error;
 use super::apply::{Mode, apply};
 use super::job::Job;
+use super::{Error, reading};
 
 /// How a piece of work ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +47,7 @@ pub async fn work(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
             since: cursor.since(),
             after: slice.position.map(|position| (position.time, position.id)),
         };
-        let select = Select {
-            object,
-            columns: plan.columns(),
-            which,
-            limit: PAGE_ROWS,
-        };
-        let page = job.session.select(&select).await?;
+        let page = reading::rows(job, &plan, which, PAGE_ROWS).await?;
         let applied = apply_and_announce(job, &plan, &page.value.rows, &mut slice.counters).await?;
         let last = last_position(&page.value.rows)?;
         let reached = if page.value.more { last } else { None };
@@ -202,13 +196,7 @@ pub async fn dependants(
                     ids: ids.to_vec(),
                     after,
                 };
-                let select = Select {
-                    object,
-                    columns: plan.columns(),
-                    which,
-                    limit: PAGE_ROWS,
-                };
-                let page = job.session.select(&select).await?;
+                let page = reading::rows(job, &plan, which, PAGE_ROWS).await?;
                 apply_and_announce(job, &plan, &page.value.rows, &mut counters).await?;
                 match page.value.rows.last() {
                     Some(last) if page.value.more => after = last.id,

@@ -1,10 +1,11 @@
 //! Starting runs and moving them from stage to stage. A stage begins when every slice of the one before has reported, whatever is delivered
 //! twice: the run's stage moves by a conditional write, and everything after it may be repeated without harm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
+use crate::certificate::certify;
 use crate::cursor::{Cursor, LAG};
 use crate::identifier::{ConnectionId, RunId, ZohoId};
 use crate::journal::{Entry, Outcome};
@@ -18,6 +19,9 @@ use super::job::{retention, runnable};
 
 /// After this time a full sync that did not end counts as cut short.
 const FULL_ENDS_WITHIN: SignedDuration = SignedDuration::from_hours(20);
+
+/// How many full syncs are looked through for one that read an object completely.
+const NIGHTS: usize = 5;
 
 /// How many of the latest runs are looked through for the last full sync: a day's routine syncs and some.
 const LATEST_RUNS: usize = 200;
@@ -78,9 +82,10 @@ pub enum Resend {
 pub async fn advance(ports: &Ports, mut run: Run, resend: Resend) -> Result<(), Error> {
     while run.status == RunStatus::Running {
         let slices = ports.store.slices(&run.connection, &run.id).await?;
-        let (current, earlier): (Vec<&Slice>, Vec<&Slice>) = slices
+        let current: Vec<&Slice> = slices
             .iter()
-            .partition(|slice| slice.key.stage == run.stage);
+            .filter(|slice| slice.key.stage == run.stage)
+            .collect();
         if current.is_empty() {
             let marks = marks(ports, &run.connection).await?;
             let planned = run.slices(&marks);
@@ -107,10 +112,7 @@ pub async fn advance(ports: &Ports, mut run: Run, resend: Resend) -> Result<(), 
                     .await
             }
             None => {
-                let failure = current
-                    .iter()
-                    .chain(&earlier)
-                    .find_map(|slice| slice.failure.clone());
+                let failure = failures(&slices);
                 let status = if failure.is_some() {
                     RunStatus::Incomplete
                 } else {
@@ -129,7 +131,17 @@ pub async fn advance(ports: &Ports, mut run: Run, resend: Resend) -> Result<(), 
     Ok(())
 }
 
-/// Ends a run.
+/// Why slices could not complete, each reason once.
+fn failures(slices: &[Slice]) -> Option<String> {
+    let reasons: BTreeSet<&str> = slices
+        .iter()
+        .filter_map(|slice| slice.failure.as_deref())
+        .collect();
+    let reasons: Vec<&str> = reasons.into_iter().collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// Ends a run, and logs what a full sync certifies.
 ///
 /// # Errors
 /// When a port fails; that somebody else ended it is no error.
@@ -151,26 +163,76 @@ pub async fn end(
         Err(port::Error::Conflict { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    if run.kind == RunKind::Routine && status == RunStatus::Complete {
+    if run.kind == RunKind::Routine
+        && (status == RunStatus::Complete || is_known(ports, &run).await?)
+    {
         return Ok(());
     }
-    let (outcome, action) = match status {
-        RunStatus::Complete => (Outcome::Done, "full sync complete"),
-        _ => (Outcome::Warned, "sync incomplete"),
-    };
     let settings = ports.store.settings(&run.connection).await?;
-    let reason = reason.unwrap_or_else(|| "every slice of every object was read".to_owned());
-    let mut entry = Entry::note(
-        run.connection.clone(),
-        now,
-        outcome,
-        action,
-        run.id.as_str(),
-        reason,
-        retention(&settings),
-    );
-    entry.run = Some(run.id);
-    Ok(ports.store.write(&[entry]).await?)
+    let note = |outcome, action: &str, subject: &str, reason| {
+        let (connection, retention) = (run.connection.clone(), retention(&settings));
+        let note = Entry::note(connection, now, outcome, action, subject, reason, retention);
+        Entry {
+            run: Some(run.id.clone()),
+            ..note
+        }
+    };
+    let mut lines = Vec::new();
+    let certificates = match run.kind {
+        RunKind::Full => certify(&ports.store.slices(&run.connection, &run.id).await?),
+        RunKind::Routine => Vec::new(),
+    };
+    let verdicts: Vec<String> = certificates
+        .iter()
+        .map(|certificate| format!("{}s: {}", certificate.object, certificate.verdict.words()))
+        .collect();
+    let verdicts = verdicts.join("; ");
+    lines.push(match status {
+        RunStatus::Complete => note(
+            Outcome::Done,
+            "full sync complete",
+            run.id.as_str(),
+            verdicts,
+        ),
+        _ => {
+            let reason = [reason.unwrap_or_default(), verdicts];
+            let reason = reason.iter().filter(|text| !text.is_empty());
+            let reason = reason.map(String::as_str).collect::<Vec<_>>().join("; ");
+            note(Outcome::Warned, "sync incomplete", run.id.as_str(), reason)
+        }
+    });
+    for certificate in certificates
+        .iter()
+        .filter(|each| !each.unflagged.is_empty())
+    {
+        let object = certificate.object;
+        let fields = certificate.unflagged.iter();
+        let fields: Vec<String> = fields
+            .map(|(field, number)| format!("{field} ({number})"))
+            .collect();
+        let reason = format!(
+            "values changed although Zoho had not flagged their {object}s as changed, as formulas and roll-ups do; such changes come with \
+             the nightly full sync only: {}",
+            fields.join(", ")
+        );
+        let line = note(Outcome::Warned, "unflagged changes", object.name(), reason);
+        lines.push(Entry {
+            object: Some(object),
+            ..line
+        });
+    }
+    Ok(ports.store.write(&lines).await?)
+}
+
+/// Whether the routine sync before this one was incomplete for the same reason, which the log has already.
+async fn is_known(ports: &Ports, run: &Run) -> Result<bool, Error> {
+    let latest = ports.store.runs(&run.connection, None, 20).await?.items;
+    let before = latest
+        .into_iter()
+        .find(|other| other.kind == RunKind::Routine && other.id < run.id);
+    Ok(before.is_some_and(|before| {
+        before.status == RunStatus::Incomplete && before.reason == run.reason
+    }))
 }
 
 /// The message that a slice is worked on by.
@@ -189,26 +251,39 @@ async fn send(ports: &Ports, slices: impl Iterator<Item = &Slice>) -> Result<(),
     Ok(ports.queue.send_work(&messages).await?)
 }
 
-/// The quantiles that the last complete full sync left, per object.
+/// The quantiles that the last full sync which read an object completely left, per object.
 async fn marks(
     ports: &Ports,
     connection: &ConnectionId,
 ) -> Result<BTreeMap<Object, Vec<ZohoId>>, Error> {
     let latest = ports.store.runs(connection, None, LATEST_RUNS).await?.items;
-    let Some(last) = latest
+    let ended = latest
         .into_iter()
-        .find(|run| run.kind == RunKind::Full && run.status == RunStatus::Complete)
-    else {
-        return Ok(BTreeMap::new());
-    };
+        .filter(|run| run.kind == RunKind::Full && run.status != RunStatus::Running);
     let mut marks: BTreeMap<Object, Vec<ZohoId>> = BTreeMap::new();
-    for slice in ports.store.slices(connection, &last.id).await? {
-        marks
-            .entry(slice.key.object)
-            .or_default()
-            .extend(slice.marks);
+    for run in ended.take(NIGHTS) {
+        let slices = ports.store.slices(connection, &run.id).await?;
+        for object in Object::ALL {
+            let compared: Vec<&Slice> = slices
+                .iter()
+                .filter(|slice| slice.key.object == object && slice.key.stage.compares())
+                .collect();
+            let complete = |slice: &&Slice| slice.done && slice.failure.is_none();
+            if marks.contains_key(&object) || compared.is_empty() || !compared.iter().all(complete)
+            {
+                continue;
+            }
+            let mut own: Vec<ZohoId> = compared
+                .iter()
+                .flat_map(|slice| slice.marks.iter().copied())
+                .collect();
+            own.sort();
+            marks.insert(object, own);
+        }
+        if Object::ALL.iter().all(|object| marks.contains_key(object)) {
+            break;
+        }
     }
-    marks.values_mut().for_each(|marks| marks.sort());
     Ok(marks)
 }
 

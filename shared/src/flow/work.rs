@@ -137,13 +137,17 @@ async fn work_on_slice(
                 return runs::end(ports, run, RunStatus::Incomplete, Some(error.to_string())).await;
             }
             Disposition::Never => {
-                job.note(
-                    Outcome::Refused,
-                    "slice failed",
-                    &format!("{}#{}", key.object, key.index),
-                    error.to_string(),
-                )
-                .await?;
+                // A routine sync's failure is logged at its end, and not each quarter of an hour anew.
+                if key.stage != Stage::Routine {
+                    let subject = format!("{}#{}", key.object, key.index);
+                    job.note(
+                        Outcome::Refused,
+                        "slice failed",
+                        &subject,
+                        error.to_string(),
+                    )
+                    .await?;
+                }
                 slice.failure = Some(error.to_string());
                 slice.done = true;
             }

@@ -17,12 +17,12 @@ use crate::outgoing::{self, Unsendable};
 use crate::port::{self, CrmError, Ports, WriteRefusal};
 use crate::record::{Action, Change, Link, Parked, Record};
 use crate::row::Outgoing;
-use crate::select::{IN_VALUES, Select, Which};
+use crate::select::{IN_VALUES, Which};
 use crate::value::Fields;
 
 use super::apply::neighbours;
 use super::job::{Deadline, Job};
-use super::{Error, creation, edits};
+use super::{Error, creation, edits, reading};
 
 /// The most records of one write (Zoho CRM v8, insert and update records).
 const GROUP: usize = 100;
@@ -396,13 +396,7 @@ async fn read(
     plan: &FieldPlan,
     ids: &[ZohoId],
 ) -> Result<(BTreeMap<ZohoId, Theirs>, Timestamp), Error> {
-    let select = Select {
-        object: plan.object,
-        columns: plan.columns(),
-        which: Which::Ids(ids.to_vec()),
-        limit: IN_VALUES,
-    };
-    let page = job.session.select(&select).await?;
+    let page = reading::rows(job, plan, Which::Ids(ids.to_vec()), IN_VALUES).await?;
     let neighbours = neighbours(job, plan, &page.value.rows).await?;
     let rows = page
         .value

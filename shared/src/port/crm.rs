@@ -11,7 +11,7 @@ use crate::identifier::ZohoId;
 use crate::object::Object;
 use crate::row::{Outgoing, Row};
 use crate::secret::{OAuthClient, Secret};
-use crate::select::Select;
+use crate::select::{Count, Select};
 
 /// What an accounts server granted.
 #[derive(Debug, Clone)]
@@ -257,7 +257,7 @@ pub trait Crm: Send + Sync {
     ///
     /// # Errors
     /// See [`CrmError`].
-    async fn count(&self, caller: &Caller, object: Object) -> Result<Reply<u64>, CrmError>;
+    async fn count(&self, caller: &Caller, count: Count) -> Result<Reply<u64>, CrmError>;
 
     /// A page (from 1, 200 rows) of all users, deleted and disabled ones included; only those modified since, where given.
     ///

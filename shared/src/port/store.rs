@@ -1,5 +1,7 @@
 //! The four tables, as the flows see them.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -10,6 +12,7 @@ use crate::cursor::Cursor;
 use crate::data_centre::DataCentre;
 use crate::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
 use crate::journal::{Entry, Outcome};
+use crate::lack::{Lack, Lacks};
 use crate::object::Object;
 use crate::record::{Candidate, Link, Record};
 use crate::run::{Run, Slice, SliceKey};
@@ -180,6 +183,17 @@ pub trait Coordination: Send + Sync {
 
     /// All slices of a run, in the order of their keys.
     async fn slices(&self, connection: &ConnectionId, run: &RunId) -> Result<Vec<Slice>, Error>;
+
+    /// What Zoho did not show of each object when it was last read.
+    async fn lacks(&self, connection: &ConnectionId) -> Result<Lacks, Error>;
+
+    /// Keeps what Zoho does not show of an object, in place of what was kept before.
+    async fn keep_lacks(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        lacks: &BTreeSet<Lack>,
+    ) -> Result<(), Error>;
 
     /// Keeps an OAuth state until it is taken or expires.
     async fn keep_oauth_state(&self, state: &OAuthState) -> Result<(), Error>;

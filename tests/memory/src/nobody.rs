@@ -10,7 +10,7 @@ use tandem::port::{
 };
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret};
-use tandem::select::Select;
+use tandem::select::{Count, Select};
 
 /// No Zoho at all.
 pub struct Nobody;
@@ -53,7 +53,7 @@ impl Crm for Nobody {
         nothing()
     }
 
-    async fn count(&self, _: &Caller, _: Object) -> Result<Reply<u64>, CrmError> {
+    async fn count(&self, _: &Caller, _: Count) -> Result<Reply<u64>, CrmError> {
         nothing()
     }
 

@@ -14,7 +14,7 @@ use tandem::port::{
 };
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret};
-use tandem::select::Select;
+use tandem::select::{Count, Select};
 
 use crate::lock::locked;
 
@@ -342,7 +342,7 @@ impl Crm for ScriptedZoho {
         }))
     }
 
-    async fn count(&self, caller: &Caller, _: Object) -> Result<Reply<u64>, CrmError> {
+    async fn count(&self, caller: &Caller, _: Count) -> Result<Reply<u64>, CrmError> {
         self.api("count", caller)?;
         Ok(reply(0))
     }

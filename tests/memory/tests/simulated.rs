@@ -10,6 +10,7 @@ use tandem::object::Object;
 use tandem::port::{Caller, CrmError};
 use tandem::row::{JsonText, Outgoing};
 use tandem::secret::Secret;
+use tandem::select::Count;
 use tandem_memory::{SimulatedZoho, World};
 use zoho_sim::OrganisationSpec;
 use zoho_sim::faults::Moment;
@@ -63,7 +64,10 @@ fn setting() -> Setting {
 impl Setting {
     async fn count(&self) -> Result<u64, CrmError> {
         let crm = &self.world.crm;
-        Ok(crm.count(&self.caller, Object::Account).await?.value)
+        Ok(crm
+            .count(&self.caller, Count::all(Object::Account))
+            .await?
+            .value)
     }
 
     fn limit(&self, calls: u32) {
@@ -79,7 +83,7 @@ async fn its_time_is_the_tests() {
     let reply = setting
         .world
         .crm
-        .count(&setting.caller, Object::Account)
+        .count(&setting.caller, Count::all(Object::Account))
         .await
         .unwrap();
     assert_eq!((reply.value, reply.server_time), (24, setting.world.now()));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value as Json, json};
+use tandem::certificate::{Certificate, certify};
 use tandem::connection::{Organisation, Status};
 use tandem::data_centre::DataCentre;
 use tandem::flow::edits::EditAnswer;
@@ -13,6 +14,7 @@ use tandem::flow::job::Deadline;
 use tandem::flow::writeback::Received;
 use tandem::flow::{edits, poll, runs, work, writeback};
 use tandem::identifier::{ConnectionId, FieldName, RunId, ZohoId};
+use tandem::journal::Entry;
 use tandem::message::{Edit, Work, Writeback};
 use tandem::object::Object;
 use tandem::port::{Connections as _, Coordination as _, Due, Ports, Records as _};
@@ -29,10 +31,11 @@ use zoho_sim::oauth::{Client, Grant};
 pub const CONNECTION: &str = "acme";
 
 /// The scopes that Tandem asks for, as far as a story needs them.
-const SCOPES: [&str; 3] = [
+const SCOPES: [&str; 4] = [
     "ZohoCRM.modules.ALL",
     "ZohoCRM.users.READ",
     "ZohoCRM.coql.READ",
+    "ZohoCRM.settings.fields.READ",
 ];
 
 /// How long an invocation may take.
@@ -425,6 +428,47 @@ impl Story {
             .delete(self.organisation, module, id.parse()?, false, None, now)?)
     }
 
+    /// A person restores a deleted record in Zoho, which does not flag it as changed.
+    ///
+    /// # Errors
+    /// When there is none in the bin.
+    pub fn zoho_restores(&self, module: &str, id: &str) -> Result<()> {
+        Ok(self
+            .zoho
+            .model()
+            .restore(self.organisation, module, id.parse()?)?)
+    }
+
+    /// An administrator hides a field from whoever granted access, or shows it again.
+    ///
+    /// # Errors
+    /// When there is no such field.
+    pub fn zoho_hides(&self, module: &str, field: &str, hidden: bool) -> Result<()> {
+        Ok(self
+            .zoho
+            .model()
+            .hide_field(self.organisation, module, field, hidden)?)
+    }
+
+    /// An administrator switches a module off, or on again.
+    ///
+    /// # Errors
+    /// When there is no such module.
+    pub fn zoho_disables(&self, module: &str, disabled: bool) -> Result<()> {
+        Ok(self
+            .zoho
+            .model()
+            .disable_module(self.organisation, module, disabled)?)
+    }
+
+    /// The lines of the log that say that this was done, oldest first.
+    #[must_use]
+    pub fn log(&self, action: &str) -> Vec<Entry> {
+        let mut lines = self.world.store.all_entries(&self.connection());
+        lines.retain(|line| line.action == action);
+        lines
+    }
+
     /// The calls to Zoho's CRM API since a request number, as paths with their methods.
     #[must_use]
     pub fn calls_since(&self, request: u64) -> Vec<String> {
@@ -472,6 +516,16 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// What the full sync certifies of an object.
+    ///
+    /// # Errors
+    /// When it did not begin to read the object.
+    pub fn certificate(&self, object: Object) -> Result<Certificate> {
+        let mut all = certify(&self.slices).into_iter();
+        all.find(|certificate| certificate.object == object)
+            .with_context(|| format!("no certificate of {object}s"))
+    }
+
     /// What was counted of an object.
     #[must_use]
     pub fn count(&self, object: Object, counter: Counter) -> u64 {

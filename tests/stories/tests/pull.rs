@@ -241,7 +241,7 @@ async fn a_failed_read_removes_nothing() {
     story
         .zoho
         .model()
-        .hide_field(story.organisation, "Deals", "Stage", true)
+        .hide_field(story.organisation, "Deals", "Account_Name", true)
         .unwrap();
     let ran = story.full_sync().await.unwrap();
     assert_eq!(ran.run.status, RunStatus::Incomplete);
@@ -249,7 +249,7 @@ async fn a_failed_read_removes_nothing() {
     story
         .zoho
         .model()
-        .hide_field(story.organisation, "Deals", "Stage", false)
+        .hide_field(story.organisation, "Deals", "Account_Name", false)
         .unwrap();
     story.full_sync().await.unwrap();
     assert!(!story.present(Object::Deal).contains(&gone));

@@ -16,7 +16,7 @@ use crate::extract::{Body, OfConnection, Query};
 use crate::lifecycle;
 use crate::paging::{Limit, Listing, Question};
 use crate::problem::{Kind, Problem};
-use crate::view::{ConnectionDetail, ConnectionView, Credits, PreflightView};
+use crate::view::{ConnectionDetail, ConnectionView, Credits, FindingView, PreflightView};
 
 /// A new connection.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -118,7 +118,7 @@ pub(super) async fn create(
     ))
 }
 
-/// A connection, with what it spends of the organisation's credits.
+/// A connection, with what it spends of the organisation's credits and what Zoho does not show.
 #[utoipa::path(get, path = "/connections/{connection}", tag = "connections", operation_id = "get_connection", params(OfConnection),
     responses((status = 200, description = "The connection", body = ConnectionDetail), (status = 404, description = "There is none")))]
 pub(super) async fn show(
@@ -135,7 +135,12 @@ pub(super) async fn show(
         .credit_share;
     let since = Bucket::day_before(ports.clock.now());
     let spent = ports.store.credits_spent(&of.connection, since).await?;
+    let lacks = ports.store.lacks(&of.connection).await?;
+    let findings = lacks
+        .iter()
+        .flat_map(|(object, lacks)| lacks.iter().map(|lack| FindingView::of_lack(*object, lack)));
     Ok(Json(ConnectionDetail {
+        findings: findings.collect(),
         credits: Credits::new(&connection, share, spent),
         connection: view(&deps, &connection),
     }))

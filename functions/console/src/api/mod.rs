@@ -8,6 +8,7 @@ mod records;
 mod removals;
 mod runs;
 mod settings;
+mod unlinked;
 
 use axum::Router;
 use axum::routing::get;
@@ -79,11 +80,13 @@ fn described() -> OpenApiRouter<Deps> {
         .routes(routes!(removals::list))
         .routes(routes!(removals::approve))
         .routes(routes!(removals::reject))
+        .routes(routes!(unlinked::list))
         .routes(routes!(records::list))
         .routes(routes!(records::show, edits::edit_one))
         .routes(routes!(edits::edit_many))
         .routes(routes!(parked::retry))
         .routes(routes!(parked::dismiss))
+        .routes(routes!(records::restore))
         // A record's id can be the word that the address of bulk edits ends with.
         .route(
             "/connections/{connection}/{object}/edits",

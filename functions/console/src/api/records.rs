@@ -3,11 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use tandem::flow;
 use tandem::object::Object;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Deps;
+use crate::address;
 use crate::extract::{OfObject, OfRecord, Query};
 use crate::lifecycle;
 use crate::paging::{Limit, Listing, Question};
@@ -120,4 +122,39 @@ pub(super) async fn show(
         None => None,
     };
     Ok(Json(RecordDetail::new(&record, link.as_ref(), children)))
+}
+
+/// What was restored.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Restored {
+    /// The addresses of the restored records: the one asked for, and with an account what was removed because the account was.
+    records: Vec<String>,
+}
+
+/// Brings a removed record back, within the 30 days in which it is kept.
+///
+/// With an account comes what was removed because of it. The record then stays on the platform although Zoho has it no more or it does not
+/// meet the filter; once it is in scope again, it is synced again.
+#[utoipa::path(post, path = "/connections/{connection}/{object}/{id}/restore", tag = "records", operation_id = "restore_record",
+    params(OfRecord), responses(
+        (status = 200, description = "Restored", body = Restored),
+        (status = 404, description = "There is none (any more)"),
+        (status = 409, description = "It is not removed"),
+    ))]
+pub(super) async fn restore(
+    State(deps): State<Deps>,
+    of: OfRecord,
+) -> Result<Json<Restored>, Problem> {
+    lifecycle::find(&deps.ports, &of.connection).await?;
+    let restored = flow::restore::restore(&deps.ports, &of.connection, of.object, &of.id).await;
+    let restored = match restored {
+        Err(flow::Error::Invalid(detail)) => return Err(Problem::new(Kind::Conflict, detail)),
+        restored => restored?,
+    };
+    let records = restored
+        .iter()
+        .map(|record| address::of_record(&of.connection, record.object, &record.id));
+    Ok(Json(Restored {
+        records: records.collect(),
+    }))
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tandem::connection::Connection;
 use utoipa::ToSchema;
 
-use super::Status;
+use super::{FindingView, Status};
 
 /// A connection.
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,6 +64,8 @@ pub(crate) struct ConnectionDetail {
     pub connection: ConnectionView,
     /// What it spends of the organisation's credits.
     pub credits: Credits,
+    /// What Zoho did not show when each object was last read, and what helps. The preflight looks at everything.
+    pub findings: Vec<FindingView>,
 }
 
 /// What a connection spends of its organisation's API credits.

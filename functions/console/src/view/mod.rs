@@ -13,9 +13,10 @@ pub(crate) use log::LogLine;
 pub(crate) use names::{
     ChoicesMode, ConflictPolicy, CounterName, Direction, MappingDirection, NullMeans, ObjectName,
     Outcome, RemovalReason, RunKind, RunStatus, Severity, Side, SourceMode, Stage, Status,
+    UnlinkedStanding, VerdictName,
 };
-pub(crate) use preflight::PreflightView;
-pub(crate) use record::{ParkedRecord, RecordDetail, RecordView, Removal};
+pub(crate) use preflight::{FindingView, PreflightView};
+pub(crate) use record::{ParkedRecord, RecordDetail, RecordView, Removal, Unlinked};
 pub(crate) use run::{RunDetail, RunView};
 pub(crate) use settings::{SettingsDocument, SettingsView};
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tandem::flow::preflight;
-use tandem::{connection, journal, object, record, run, settings};
+use tandem::{certificate, connection, journal, object, record, run, settings};
 use utoipa::ToSchema;
 
 macro_rules! mirror {
@@ -193,8 +193,12 @@ mirror! {
         Unknown,
         /// Zoho records that do not meet the filter.
         OutOfScope,
+        /// Zoho records that are larger than the table takes.
+        TooLarge,
         /// Records that may have to be removed.
         Candidates,
+        /// Those of them that Zoho has no more.
+        Gone,
         /// Rows that Zoho itself counts.
         ZohoCount,
         /// Calls to Zoho.
@@ -215,6 +219,48 @@ mirror! {
         Problem,
         /// Something may not be as intended.
         Warning,
+    }
+}
+
+/// How a Zoho record without a record on the platform stands: `unmatched` (it has no external id), `duplicate` (another Zoho record has
+/// the same one and came first), `unknown` (only records that the platform has are filled, and it has none of this id).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum UnlinkedStanding {
+    /// It has no external id.
+    Unmatched,
+    /// Another Zoho record has the same external id and came first.
+    Duplicate,
+    /// Only records that the platform has are filled, and it has none of this id.
+    Unknown,
+}
+
+/// Whether an object was read completely and the counts agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum VerdictName {
+    /// Everything that Zoho counts was read, and something became of each row.
+    Agrees,
+    /// Zoho counts another number of records than were read.
+    ZohoDiffers,
+    /// Not every row that was read is accounted for.
+    Unaccounted,
+    /// The object was not read completely, so nothing of it was removed.
+    Incomplete,
+    /// It was read completely, and Zoho has no count of it.
+    NotCounted,
+}
+
+impl From<&certificate::Verdict> for VerdictName {
+    fn from(verdict: &certificate::Verdict) -> Self {
+        use certificate::Verdict;
+        match verdict {
+            Verdict::Agrees => Self::Agrees,
+            Verdict::ZohoDiffers => Self::ZohoDiffers,
+            Verdict::Unaccounted => Self::Unaccounted,
+            Verdict::Incomplete(_) => Self::Incomplete,
+            Verdict::NotCounted => Self::NotCounted,
+        }
     }
 }
 

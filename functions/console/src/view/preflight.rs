@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tandem::flow::preflight::Preflight;
+use tandem::lack::Lack;
+use tandem::object::Object;
 use utoipa::ToSchema;
 
 use super::{ObjectName, Severity};
@@ -32,6 +34,19 @@ pub(crate) struct FindingView {
     pub what: String,
     /// What helps.
     pub remedy: String,
+}
+
+impl FindingView {
+    /// What Zoho did not show when the object was last read.
+    pub(crate) fn of_lack(object: Object, lack: &Lack) -> Self {
+        Self {
+            severity: Severity::Problem,
+            object: Some(object.into()),
+            field: lack.field().map(str::to_owned),
+            what: lack.what(object),
+            remedy: lack.remedy().to_owned(),
+        }
+    }
 }
 
 impl From<&Preflight> for PreflightView {

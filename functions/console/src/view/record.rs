@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use tandem::identifier::PlatformId;
 use tandem::object::Object;
-use tandem::record::{Candidate, Link, Record};
+use tandem::record::{Candidate, Link, Record, Standing};
 use utoipa::ToSchema;
 
-use super::{ObjectName, RemovalReason, Side, values};
+use super::{ObjectName, RemovalReason, Side, UnlinkedStanding, values};
 use crate::address;
 
 /// A record.
@@ -291,4 +291,48 @@ fn edits(record: &Record) -> BTreeMap<String, PendingView> {
         .iter()
         .map(|(name, pending)| (name.to_string(), view(pending)))
         .collect()
+}
+
+/// A Zoho record in scope that has no record on the platform.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Unlinked {
+    /// Its id in Zoho.
+    #[schema(example = "554023000000527002")]
+    pub zoho_id: String,
+    /// How it stands to the platform.
+    pub standing: UnlinkedStanding,
+    /// Its external id, where it has one.
+    pub external_id: Option<String>,
+    /// What helps.
+    pub remedy: &'static str,
+}
+
+impl Unlinked {
+    /// The Zoho record of a link; none where it has, or had, a record.
+    pub(crate) fn of(link: &Link) -> Option<Self> {
+        let (standing, external_id, remedy) = match &link.standing {
+            Standing::Linked(_) | Standing::Removed(_) => return None,
+            Standing::Unmatched => (
+                UnlinkedStanding::Unmatched,
+                None,
+                "fill its external-id field in Zoho",
+            ),
+            Standing::Duplicate(id) => (
+                UnlinkedStanding::Duplicate,
+                Some(id),
+                "another Zoho record has the same external id: change or empty one of them, or merge them in Zoho",
+            ),
+            Standing::Unknown(id) => (
+                UnlinkedStanding::Unknown,
+                Some(id),
+                "create the record on the platform, or let the connection create records",
+            ),
+        };
+        Some(Self {
+            zoho_id: link.zoho_id.to_string(),
+            standing,
+            external_id: external_id.map(ToString::to_string),
+            remedy,
+        })
+    }
 }

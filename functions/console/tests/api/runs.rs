@@ -65,6 +65,8 @@ async fn what_a_run_counted_is_summed_by_object() {
             plan: None,
             counters,
             marks: Vec::new(),
+            doubtful: Vec::new(),
+            unflagged: [].into(),
             version: 0,
         }
     };

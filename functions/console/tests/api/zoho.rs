@@ -12,7 +12,7 @@ use tandem::port::{
 };
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret};
-use tandem::select::Select;
+use tandem::select::{Count, Select};
 use tandem_memory::Nobody;
 
 #[derive(Default)]
@@ -80,7 +80,7 @@ impl Crm for EmptyZoho {
         })
     }
 
-    async fn count(&self, _: &Caller, _: Object) -> Result<Reply<u64>, CrmError> {
+    async fn count(&self, _: &Caller, _: Count) -> Result<Reply<u64>, CrmError> {
         reply(0)
     }
 

@@ -10,6 +10,7 @@ use tandem::flow::{Session, preflight};
 use tandem::identifier::ConnectionId;
 use tandem::object::Object;
 use tandem::port::Connections as _;
+use tandem::select::Count;
 use tandem::settings::Settings;
 use tandem_memory::World;
 use zoho_sim::{OrganisationSpec, Server, Zoho, oauth};
@@ -116,7 +117,7 @@ async fn what_is_granted_is_enough_for_what_is_done() {
     session.users(1, None).await.unwrap();
     for object in [Object::Account, Object::Contact, Object::Deal, Object::Task] {
         session.fields(object).await.unwrap();
-        session.count(object).await.unwrap();
+        session.count(Count::all(object)).await.unwrap();
     }
     for object in [Object::Account, Object::Contact, Object::Task] {
         // An empty record is refused by itself; what counts is that the call is let in.
@@ -146,12 +147,15 @@ async fn a_revoked_grant_is_noticed_and_given_again() {
     simulated.server.zoho().oauth.revoke_all(organisation, true);
     let ports = simulated.world.ports();
     let session = Session::open(&ports, &simulated.connection().await).unwrap();
-    let error = session.count(Object::Account).await.unwrap_err();
+    let error = session
+        .count(Count::all(Object::Account))
+        .await
+        .unwrap_err();
     assert_eq!(error.disposition(), Disposition::Reconnect);
     let status = simulated.connection().await.status;
     assert_eq!(status, Status::NeedsReconnect);
 
     simulated.connects().await.says(200, "again");
     let session = Session::open(&ports, &simulated.connection().await).unwrap();
-    session.count(Object::Account).await.unwrap();
+    session.count(Count::all(Object::Account)).await.unwrap();
 }

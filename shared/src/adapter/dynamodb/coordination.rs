@@ -1,5 +1,7 @@
 //! Cursors, leases, OAuth states and credit counters, in the state table; runs and slices are in `runs`.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::ReturnValue;
@@ -16,6 +18,7 @@ use crate::credit::Bucket;
 use crate::cursor::Cursor;
 use crate::data_centre::DataCentre;
 use crate::identifier::{ConnectionId, Digest, RunId};
+use crate::lack::{Lack, Lacks};
 use crate::object::Object;
 use crate::port::{Browser, Coordination, Error, OAuthState, Page, Progress};
 use crate::run::{Run, Slice, SliceKey};
@@ -51,6 +54,15 @@ struct StoredOAuthState {
     browser: Digest,
     void_at: Timestamp,
     expires_at: i64,
+}
+
+/// What Zoho does not show of an object; none of it is told by an empty list.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredLacks {
+    pk: String,
+    sk: String,
+    object: Object,
+    lacks: BTreeSet<Lack>,
 }
 
 /// The credits of an hour.
@@ -265,6 +277,46 @@ impl Coordination for DynamoStore {
 
     async fn slices(&self, connection: &ConnectionId, run: &RunId) -> Result<Vec<Slice>, Error> {
         self.stored_slices(connection, run).await
+    }
+
+    async fn lacks(&self, connection: &ConnectionId) -> Result<Lacks, Error> {
+        let query = Query::table(&self.tables.state, names::of_connection(connection))
+            .beginning_with(names::LACKS);
+        let mut found = Lacks::new();
+        for item in self.all(&query).await? {
+            let StoredLacks {
+                pk: _,
+                sk: _,
+                object,
+                lacks,
+            } = from_item("what Zoho does not show", item)?;
+            if !lacks.is_empty() {
+                found.insert(object, lacks);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn keep_lacks(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        lacks: &BTreeSet<Lack>,
+    ) -> Result<(), Error> {
+        let item = to_item(&StoredLacks {
+            pk: names::of_connection(connection),
+            sk: names::lack(object),
+            object,
+            lacks: lacks.clone(),
+        })?;
+        self.client
+            .put_item()
+            .table_name(&self.tables.state)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map_err(failed("PutItem"))?;
+        Ok(())
     }
 
     async fn keep_oauth_state(&self, state: &OAuthState) -> Result<(), Error> {

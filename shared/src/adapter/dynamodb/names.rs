@@ -43,6 +43,14 @@ pub(super) fn cursor(object: Object) -> String {
     format!("cursor#{object}")
 }
 
+/// What the sort keys of what Zoho does not show begin with.
+pub(super) const LACKS: &str = "lack#";
+
+/// The sort key of what Zoho does not show of an object.
+pub(super) fn lack(object: Object) -> String {
+    format!("{LACKS}{object}")
+}
+
 /// The sort key of a lease.
 pub(super) fn lease(name: &str) -> String {
     format!("lease#{name}")

@@ -1,5 +1,7 @@
 //! Runs and their slices, in the state table. They are forgotten after 90 days.
 
+use std::collections::BTreeMap;
+
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -114,6 +116,11 @@ struct StoredSlice {
     plan: Option<Digest>,
     counters: Counters,
     marks: Vec<ZohoId>,
+    // Absent in what an earlier release stored.
+    #[serde(default)]
+    doubtful: Vec<ZohoId>,
+    #[serde(default)]
+    unflagged: BTreeMap<String, u64>,
     version: u64,
     expires_at: Option<i64>,
 }
@@ -134,6 +141,8 @@ impl From<Slice> for StoredSlice {
             plan,
             counters,
             marks,
+            doubtful,
+            unflagged,
             version,
         } = slice;
         Self {
@@ -153,6 +162,8 @@ impl From<Slice> for StoredSlice {
             plan,
             counters,
             marks,
+            doubtful,
+            unflagged,
             version,
         }
     }
@@ -176,6 +187,8 @@ impl From<StoredSlice> for Slice {
             plan,
             counters,
             marks,
+            doubtful,
+            unflagged,
             version,
             expires_at: _,
         } = stored;
@@ -193,6 +206,8 @@ impl From<StoredSlice> for Slice {
             plan,
             counters,
             marks,
+            doubtful,
+            unflagged,
             version,
         }
     }
@@ -355,6 +370,8 @@ mod tests {
             plan: Some(Digest::of(b"plan")),
             counters,
             marks: vec![ZohoId::MIN, ZohoId::MAX],
+            doubtful: vec![ZohoId::MAX],
+            unflagged: BTreeMap::from([("Score".to_owned(), 3)]),
             version: 9,
             ..bare.clone()
         };

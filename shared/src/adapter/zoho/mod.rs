@@ -28,7 +28,7 @@ use crate::port::{
 };
 use crate::row::Outgoing;
 use crate::secret::{OAuthClient, Secret};
-use crate::select::Select;
+use crate::select::{Count, Select};
 
 /// The most records of one write (Zoho CRM v8, "Insert records", "Update records").
 pub const WRITE_RECORDS: usize = 100;
@@ -110,8 +110,8 @@ impl Crm for ZohoCrm {
         self.read_select(caller, select).await
     }
 
-    async fn count(&self, caller: &Caller, object: Object) -> Result<Reply<u64>, CrmError> {
-        self.read_count(caller, object).await
+    async fn count(&self, caller: &Caller, count: Count) -> Result<Reply<u64>, CrmError> {
+        self.read_count(caller, count).await
     }
 
     async fn users(

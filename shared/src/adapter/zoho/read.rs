@@ -15,7 +15,7 @@ use crate::credit;
 use crate::object::Object;
 use crate::port::{Caller, CrmError, FieldInfo, GrantedOrganisation, Reply, Rows};
 use crate::row::Row;
-use crate::select::{PAGE_ROWS, Select};
+use crate::select::{Count, PAGE_ROWS, Select};
 
 /// How many users a page has, which is the most.
 const PAGE_USERS: usize = 200;
@@ -58,14 +58,10 @@ impl ZohoCrm {
     pub(super) async fn read_count(
         &self,
         caller: &Caller,
-        object: Object,
+        count: Count,
     ) -> Result<Reply<u64>, CrmError> {
-        let what = asked_by_coql(object)?;
-        let question = format!(
-            "select COUNT(id) from {} where id is not null",
-            object.module()
-        );
-        let response = self.coql(caller, &question).await?;
+        let what = asked_by_coql(count.object)?;
+        let response = self.coql(caller, &count.to_string()).await?;
         let count = match response.status {
             204 => 0,
             _ => counted(&what, &response)?,

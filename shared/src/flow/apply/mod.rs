@@ -5,9 +5,10 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 
 use crate::identifier::{PlatformId, ZohoId};
-use crate::journal::Entry;
+use crate::journal::{Entry, Outcome};
 use crate::mapping::{FieldPlan, Neighbours, Theirs};
 use crate::object::Object;
 use crate::record::{Candidate, Link, Record, RemovalReason, Standing};
@@ -37,6 +38,8 @@ pub struct Applied {
     pub counters: Counters,
     /// Records that newly came into scope and whose dependants have to be asked for (S5).
     pub announce: Vec<Link>,
+    /// Per Zoho field, how many values had changed although Zoho had not flagged their records as changed.
+    pub unflagged: BTreeMap<String, u64>,
 }
 
 /// What one row asks for.
@@ -159,7 +162,9 @@ pub async fn apply(
             .collect(),
         moment: job.moment(),
         mode,
+        flagged_until: flagged_until(job, plan, mode).await?,
     };
+    let returned = returned(&to_merge);
     for wave in waves(to_merge) {
         let rows: Vec<_> = wave.iter().map(|asked| page.settle(asked)).collect();
         let settled: Vec<Settled> = stream::iter(rows)
@@ -181,8 +186,60 @@ pub async fn apply(
     store
         .remove_links(job.id(), plan.object, &batch.forgotten)
         .await?;
+    withdraw(job, plan.object, &returned, &mut applied.counters).await?;
     applied.announce = batch.announce;
+    applied.unflagged = batch.unflagged;
     Ok(applied)
+}
+
+/// The instant up to which the routine sync has brought in everything that Zoho flagged as changed with this very plan.
+async fn flagged_until(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    mode: Mode,
+) -> Result<Option<Timestamp>, Error> {
+    if mode == Mode::Routine {
+        return Ok(None);
+    }
+    let cursor = job.ports.store.cursor(job.id(), plan.object).await?;
+    Ok(cursor
+        .filter(|cursor| cursor.plan == plan.digest)
+        .map(|cursor| cursor.since()))
+}
+
+/// Rows whose records were to be removed and that are in scope again.
+fn returned(to_merge: &[ToMerge<'_>]) -> Vec<ZohoId> {
+    to_merge
+        .iter()
+        .filter(|asked| {
+            asked.admitted
+                && asked
+                    .link
+                    .is_some_and(|link| !link.in_scope && link.platform_id().is_some())
+        })
+        .map(|asked| asked.row.id)
+        .collect()
+}
+
+/// Withdraws the removal of what came back (R2).
+async fn withdraw(
+    job: &Job<'_>,
+    object: Object,
+    returned: &[ZohoId],
+    counters: &mut Counters,
+) -> Result<(), Error> {
+    if returned.is_empty() {
+        return Ok(());
+    }
+    job.ports
+        .store
+        .remove_candidates(job.id(), object, returned)
+        .await?;
+    counters.add(Counter::Withdrawn, returned.len() as u64);
+    let reason = format!("{} {object}s are in scope again and stay", returned.len());
+    let subject = format!("{object}#{}", returned[0]);
+    job.note(Outcome::Done, "removal withdrawn", &subject, reason)
+        .await
 }
 
 /// What is written for a page beside the records.
@@ -194,6 +251,7 @@ struct Batch {
     links: Vec<Link>,
     forgotten: Vec<ZohoId>,
     announce: Vec<Link>,
+    unflagged: BTreeMap<String, u64>,
 }
 
 impl Batch {
@@ -224,6 +282,9 @@ impl Batch {
     fn take(&mut self, settled: Settled, counters: &mut Counters) {
         counters.add(settled.counter, 1);
         counters.add(Counter::Parked, settled.faults);
+        for field in settled.unflagged {
+            *self.unflagged.entry(field).or_default() += 1;
+        }
         self.entries.extend(settled.entries);
         self.awaiting.extend(settled.awaiting);
         if settled.link.announce {

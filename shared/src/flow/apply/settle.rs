@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::flow::Error;
 use crate::flow::job::Job;
 use crate::identifier::{PlatformId, ZohoId};
@@ -29,6 +31,8 @@ pub(super) struct Page<'a> {
     pub(super) leaving: BTreeSet<ZohoId>,
     pub(super) moment: Moment,
     pub(super) mode: Mode,
+    /// What changed before that had been flagged by Zoho, and came with a routine sync.
+    pub(super) flagged_until: Option<Timestamp>,
 }
 
 /// What became of one row.
@@ -43,6 +47,8 @@ pub(super) struct Settled {
     pub(super) awaiting: Option<PlatformId>,
     /// How many of its values could not be converted.
     pub(super) faults: u64,
+    /// The Zoho fields that changed although Zoho had not flagged the record as changed: formulas, roll-ups.
+    pub(super) unflagged: Vec<String>,
 }
 
 /// What bringing a row into its record comes to.
@@ -87,6 +93,7 @@ impl Page<'_> {
                         known = self.read(&identity).await?;
                         continue;
                     }
+                    Err(port::Error::Refused { .. }) => return Ok(self.too_large(asked, &identity)),
                     Err(error) => return Err(error.into()),
                 },
             };
@@ -107,6 +114,9 @@ impl Page<'_> {
                 settled
                     .entries
                     .extend(Entry::of_change(&saved, self.job.retention()));
+            }
+            if brought.changed && brought.counter == Counter::Updated && self.is_unflagged(asked) {
+                settled.unflagged = self.changed_fields(&saved);
             }
             settled.faults = asked.theirs.faults.len() as u64;
             settled.entries.extend(
@@ -151,6 +161,7 @@ impl Page<'_> {
             entries: Vec::new(),
             awaiting: None,
             faults: 0,
+            unflagged: Vec::new(),
         }
     }
 
@@ -178,6 +189,38 @@ impl Page<'_> {
                 .push(self.note(asked, Some(identity), "duplicate", &reason));
         }
         settled
+    }
+
+    /// A row whose record the table does not take. Its link stays as it is, so that the row is looked at again.
+    fn too_large(&self, asked: &ToMerge<'_>, identity: &PlatformId) -> Settled {
+        let standing = asked
+            .link
+            .map_or(Standing::Unmatched, |link| link.standing.clone());
+        let mut settled = self.settled(asked, standing, Counter::TooLarge);
+        settled.relinks = false;
+        settled.link.announce = false;
+        let reason = "the record is larger than the table takes: map fewer or shorter text fields";
+        settled.entries.push(Entry {
+            outcome: Outcome::Parked,
+            ..self.note(asked, Some(identity), "too large", reason)
+        });
+        settled
+    }
+
+    /// Whether what the row says had changed before the instant up to which everything flagged was brought in.
+    fn is_unflagged(&self, asked: &ToMerge<'_>) -> bool {
+        let modified = asked.theirs.modified_time;
+        self.flagged_until
+            .zip(modified)
+            .is_some_and(|(until, modified)| modified < until)
+    }
+
+    fn changed_fields(&self, record: &Record) -> Vec<String> {
+        let changed = record.change.iter().flat_map(|change| &change.fields);
+        changed
+            .filter_map(|change| self.plan.field(&change.field))
+            .map(|mapped| mapped.zoho.to_string())
+            .collect()
     }
 
     /// Whether another Zoho record keeps the identity: it does unless it leaves the scope itself.

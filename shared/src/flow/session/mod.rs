@@ -20,7 +20,7 @@ use crate::port::{
     Caller, Crm, CrmError, FieldInfo, GrantedOrganisation, Ports, Reply, Rows, WriteOutcome,
 };
 use crate::row::Outgoing;
-use crate::select::Select;
+use crate::select::{Count, Select};
 
 use super::Error;
 use token::State;
@@ -128,8 +128,8 @@ impl Session {
     ///
     /// # Errors
     /// See [`Session::select`].
-    pub async fn count(&self, object: Object) -> Result<Reply<u64>, Error> {
-        self.call(move |crm, caller| async move { crm.count(&caller, object).await })
+    pub async fn count(&self, count: Count) -> Result<Reply<u64>, Error> {
+        self.call(move |crm, caller| async move { crm.count(&caller, count).await })
             .await
     }
 

@@ -14,7 +14,7 @@ use tandem::port::{
 };
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret, Tokens};
-use tandem::select::Select;
+use tandem::select::{Count, Select};
 
 use super::{Faulty, batch, single};
 
@@ -100,8 +100,8 @@ impl<T: Crm + ?Sized> Crm for Faulty<T> {
         single!(self, "crm", select(caller, select))
     }
 
-    async fn count(&self, caller: &Caller, object: Object) -> Result<Reply<u64>, CrmError> {
-        single!(self, "crm", count(caller, object))
+    async fn count(&self, caller: &Caller, count: Count) -> Result<Reply<u64>, CrmError> {
+        single!(self, "crm", count(caller, count))
     }
 
     async fn users(

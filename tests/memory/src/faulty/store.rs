@@ -1,5 +1,7 @@
 //! The tables, failing on order.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tandem::connection::Connection;
@@ -7,6 +9,7 @@ use tandem::credit::Bucket;
 use tandem::cursor::Cursor;
 use tandem::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
 use tandem::journal::Entry;
+use tandem::lack::{Lack, Lacks};
 use tandem::object::Object;
 use tandem::port::{
     Connections, Coordination, Due, Error, Journal, JournalQuery, Ledger, OAuthState, Page,
@@ -140,6 +143,19 @@ impl<T: Coordination + ?Sized> Coordination for Faulty<T> {
 
     async fn slices(&self, connection: &ConnectionId, run: &RunId) -> Result<Vec<Slice>, Error> {
         single!(self, "store", slices(connection, run))
+    }
+
+    async fn lacks(&self, connection: &ConnectionId) -> Result<Lacks, Error> {
+        single!(self, "store", lacks(connection))
+    }
+
+    async fn keep_lacks(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        lacks: &BTreeSet<Lack>,
+    ) -> Result<(), Error> {
+        single!(self, "store", keep_lacks(connection, object, lacks))
     }
 
     async fn keep_oauth_state(&self, state: &OAuthState) -> Result<(), Error> {

@@ -1,13 +1,14 @@
 //! Cursors, leases, runs, slices, OAuth states and credit counters.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tandem::credit::Bucket;
 use tandem::cursor::Cursor;
 use tandem::identifier::{ConnectionId, Digest, RunId};
+use tandem::lack::{Lack, Lacks};
 use tandem::object::Object;
 use tandem::port::{Coordination, Error, OAuthState, Page, Progress};
 use tandem::run::{Run, Slice, SliceKey};
@@ -23,6 +24,7 @@ pub(super) struct Table {
     slices: BTreeMap<ConnectionId, BTreeMap<(RunId, SliceKey), Slice>>,
     oauth_states: BTreeMap<Digest, OAuthState>,
     credits: BTreeMap<ConnectionId, BTreeMap<Bucket, u64>>,
+    lacks: BTreeMap<ConnectionId, Lacks>,
 }
 
 #[derive(Debug)]
@@ -207,6 +209,29 @@ impl Coordination for MemoryStore {
         let mut slices = self.tables().coordination.all_slices(connection);
         slices.retain(|slice| slice.run == *run);
         Ok(slices)
+    }
+
+    async fn lacks(&self, connection: &ConnectionId) -> Result<Lacks, Error> {
+        let tables = self.tables();
+        let kept = tables.coordination.lacks.get(connection);
+        Ok(kept.cloned().unwrap_or_default())
+    }
+
+    async fn keep_lacks(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        lacks: &BTreeSet<Lack>,
+    ) -> Result<(), Error> {
+        let mut tables = self.tables();
+        let kept = tables.coordination.lacks.entry(connection.clone());
+        let kept = kept.or_default();
+        match lacks.is_empty() {
+            true => kept.remove(&object),
+            false => kept.insert(object, lacks.clone()),
+        };
+        tables.writes.lacks += 1;
+        Ok(())
     }
 
     async fn keep_oauth_state(&self, state: &OAuthState) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use serde_json::json as value;
 
 use super::*;
 use crate::port::Crm;
+use crate::select::Count;
 
 /// Texts that an answer should not make the adapter repeat, and words that it looks for.
 fn word() -> impl Strategy<Value = String> {
@@ -117,7 +118,7 @@ async fn all_errors(response: &Response) -> Vec<CrmError> {
         crm.organisation(&caller).await.err(),
         crm.fields(&caller, Object::Contact).await.err(),
         crm.select(&caller, &contacts()).await.err(),
-        crm.count(&caller, Object::Contact).await.err(),
+        crm.count(&caller, Count::all(Object::Contact)).await.err(),
         crm.users(&caller, 1, since).await.err(),
         crm.insert(&caller, Object::Contact, &one, &[]).await.err(),
         crm.update(&caller, Object::Contact, &changed, &[], since)

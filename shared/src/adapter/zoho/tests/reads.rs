@@ -4,6 +4,7 @@ use serde_json::json as value;
 
 use super::*;
 use crate::port::{Crm, FieldInfo, GrantedOrganisation};
+use crate::select::Count;
 
 #[tokio::test]
 async fn a_question_goes_out_as_coql_and_comes_back_as_rows() {
@@ -118,7 +119,7 @@ async fn a_count_is_found_under_any_name() {
     let script = Script::new([Ok(json(200, &value!({ "data": [{ "COUNT(id)": 1234 }] })))]);
     let reply = script
         .crm()
-        .count(&caller(), Object::Account)
+        .count(&caller(), Count::all(Object::Account))
         .await
         .unwrap();
     assert_eq!((reply.value, reply.credits), (1_234, 1));
@@ -138,12 +139,12 @@ async fn a_count_is_found_under_any_name() {
     ] {
         let body = value!({ "data": [row], "info": { "count": 1, "more_records": false } });
         let reply = answering(json(200, &body))
-            .count(&caller(), Object::Deal)
+            .count(&caller(), Count::all(Object::Deal))
             .await;
         assert_eq!(reply.ok().map(|reply| reply.value), expected, "{body}");
     }
     let reply = answering(answer(204, ""))
-        .count(&caller(), Object::Task)
+        .count(&caller(), Count::all(Object::Task))
         .await
         .unwrap();
     assert_eq!(reply.value, 0);
@@ -158,7 +159,11 @@ async fn users_are_not_asked_for_by_coql() {
     };
     let crm = script.crm();
     assert!(crm.select(&caller(), &users).await.is_err());
-    assert!(crm.count(&caller(), Object::User).await.is_err());
+    assert!(
+        crm.count(&caller(), Count::all(Object::User))
+            .await
+            .is_err()
+    );
     assert!(script.sent().is_empty());
 }
 
