@@ -7,6 +7,7 @@ use tandem::credit::Bucket;
 use tandem::disposition::Disposition;
 use tandem::object::Object;
 use tandem::port::Coordination as _;
+use tandem::select::Count;
 
 use crate::story::{Story, acme};
 
@@ -37,8 +38,14 @@ async fn a_throttled_session_makes_no_further_call() {
     let story = Story::begin().await;
     let session = story.session().await;
     story.zoho.throttle(None);
-    session.count(Object::Account).await.unwrap_err();
-    session.count(Object::Contact).await.unwrap_err();
+    session
+        .count(Count::all(Object::Account))
+        .await
+        .unwrap_err();
+    session
+        .count(Count::all(Object::Contact))
+        .await
+        .unwrap_err();
     assert_eq!(story.zoho.calls(), ["count"]);
 }
 
@@ -67,7 +74,7 @@ async fn credits_are_counted_and_written_now_and_then() {
     };
     let session = story.session().await;
     for _ in 0..25 {
-        session.count(Object::Account).await.unwrap();
+        session.count(Count::all(Object::Account)).await.unwrap();
     }
     assert_eq!((session.calls(), session.credits()), (25, 25));
     assert_eq!(spent().await, 20);

@@ -9,6 +9,7 @@ use tandem::disposition::Disposition;
 use tandem::object::Object;
 use tandem::port::Vault as _;
 use tandem::secret::{Secret, Tokens};
+use tandem::select::Count;
 use tandem_memory::{Granting, SeededEntropy, interleave};
 
 use crate::story::{Step, Story, acme};
@@ -19,7 +20,10 @@ async fn a_token_refused_twice_ends_the_grant_without_a_third_call() {
     story.zoho.reject_tokens(true);
     let session = story.session().await;
     for _ in 0..3 {
-        let error = session.count(Object::Account).await.unwrap_err();
+        let error = session
+            .count(Count::all(Object::Account))
+            .await
+            .unwrap_err();
         assert_eq!(error.disposition(), Disposition::Reconnect);
     }
     assert_eq!(story.zoho.calls(), ["count", "refresh", "count"]);
@@ -85,7 +89,10 @@ async fn a_disconnected_connection_stays_disconnected() {
     let session = story.session().await;
     story.set_status(Status::Disconnected).await;
     story.world.vault.forget_tokens(&acme()).await.unwrap();
-    session.count(Object::Account).await.unwrap_err();
+    session
+        .count(Count::all(Object::Account))
+        .await
+        .unwrap_err();
     let status = story.connection("acme").await.status;
     assert_eq!(status, Status::Disconnected);
     assert!(story.open().await.is_err());
@@ -96,7 +103,7 @@ async fn a_disconnected_connection_stays_disconnected() {
 async fn a_newer_grant_takes_over_from_a_revoked_one() {
     let story = Story::begin().await;
     let slow = story.session().await;
-    slow.count(Object::Account).await.unwrap();
+    slow.count(Count::all(Object::Account)).await.unwrap();
     story.zoho.revoke_grant("refresh-acme");
     let granting = Granting::all(&story.world.directory, DataCentre::Eu, "100", "acme");
     story.zoho.granted("refresh-new", "access-new", granting);
@@ -108,7 +115,7 @@ async fn a_newer_grant_takes_over_from_a_revoked_one() {
     };
     let vault = &story.world.vault;
     vault.keep_tokens(&acme(), &tokens).await.unwrap();
-    slow.count(Object::Account).await.unwrap();
+    slow.count(Count::all(Object::Account)).await.unwrap();
     assert_eq!(story.connection("acme").await.status, Status::Enabled);
     assert_eq!(story.tokens().refresh.expose(), "refresh-new");
     assert_eq!(story.zoho.calls_of("refresh"), 0);

@@ -12,6 +12,7 @@ use tandem::identifier::ConnectionId;
 use tandem::object::Object;
 use tandem::port::{Connections as _, Coordination as _};
 use tandem::secret::{Secret, Tokens};
+use tandem::select::Count;
 use tandem_memory::{Granting, ScriptedZoho, World};
 
 /// A world with the connection `acme`, enabled, its token good for an hour.
@@ -81,7 +82,7 @@ impl Story {
     /// A whole piece of work: a session of its own, one call.
     pub(crate) async fn work(&self) -> Result<(), Error> {
         let session = self.open().await?;
-        let called = session.count(Object::Account).await;
+        let called = session.count(Count::all(Object::Account)).await;
         session.finish().await?;
         called.map(|_| ())
     }

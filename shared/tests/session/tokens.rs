@@ -5,6 +5,7 @@ use std::time::Duration;
 use tandem::connection::Status;
 use tandem::disposition::Disposition;
 use tandem::object::Object;
+use tandem::select::Count;
 use tandem_memory::{Fault, SeededEntropy, When, interleave};
 
 use crate::story::{Step, Story};
@@ -13,7 +14,7 @@ use crate::story::{Step, Story};
 async fn a_fresh_token_is_read_once_and_used() {
     let story = Story::begin().await;
     let session = story.session().await;
-    session.count(Object::Account).await.unwrap();
+    session.count(Count::all(Object::Account)).await.unwrap();
     session.fields(Object::Task).await.unwrap();
     assert_eq!(story.zoho.calls(), ["count", "fields"]);
     assert_eq!(story.world.faults.calls_of("tokens"), 1);
@@ -38,7 +39,7 @@ async fn a_stale_token_is_still_used_while_somebody_renews_it() {
     story.somebody_renews().await;
     let session = story.session().await;
     for _ in 0..3 {
-        session.count(Object::Account).await.unwrap();
+        session.count(Count::all(Object::Account)).await.unwrap();
     }
     assert_eq!(story.zoho.calls(), ["count", "count", "count"]);
     let looks = story.world.faults.calls_of("lease");
@@ -102,7 +103,7 @@ async fn calls_side_by_side_in_one_session_renew_once() {
         story.world.faults.give_way(true);
         let session = story.session().await;
         let calls = Object::ALL.map(|object| -> Step<'_, bool> {
-            let called = session.count(object);
+            let called = session.count(Count::all(object));
             Box::pin(async move { called.await.is_ok() })
         });
         let done = interleave(&SeededEntropy::new(seed), calls.into()).await;
@@ -141,9 +142,9 @@ async fn a_token_that_is_not_accepted_is_renewed_once() {
 async fn a_token_that_somebody_renewed_already_is_taken_over() {
     let story = Story::begin().await;
     let slow = story.session().await;
-    slow.count(Object::Account).await.unwrap();
+    slow.count(Count::all(Object::Account)).await.unwrap();
     story.zoho.expire_tokens();
     story.work().await.unwrap();
-    slow.count(Object::Account).await.unwrap();
+    slow.count(Count::all(Object::Account)).await.unwrap();
     assert_eq!(story.zoho.calls_of("refresh"), 1);
 }

@@ -155,7 +155,10 @@ async fn credits_are_told_as_zoho_counts_them() {
         let reply = crm.select(caller, &select).await.unwrap();
         check(reply.credits, reply.credits_left);
     }
-    let reply = crm.count(caller, Object::Account).await.unwrap();
+    let reply = crm
+        .count(caller, Count::all(Object::Account))
+        .await
+        .unwrap();
     check(reply.credits, reply.credits_left);
     let reply = crm.users(caller, 1, None).await.unwrap();
     check(reply.credits, reply.credits_left);

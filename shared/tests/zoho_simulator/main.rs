@@ -18,7 +18,7 @@ use tandem::object::Object;
 use tandem::port::{Caller, Crm, CrmError, Grant, Rows};
 use tandem::row::{JsonText, Outgoing, Row};
 use tandem::secret::{OAuthClient, Secret};
-use tandem::select::{Select, Which};
+use tandem::select::{Count, Select, Which};
 use zoho_sim::oauth::{self, Consent};
 use zoho_sim::{OrganisationSpec, Server, Zoho};
 

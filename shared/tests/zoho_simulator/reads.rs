@@ -68,7 +68,11 @@ async fn slices_by_id_cover_a_module_without_overlap() {
             }
         }
         assert_eq!(seen, all);
-        let count = world.crm.count(&world.caller, object).await.unwrap();
+        let count = world
+            .crm
+            .count(&world.caller, Count::all(object))
+            .await
+            .unwrap();
         assert_eq!(count.value, all.len() as u64);
         assert_eq!(
             world.ids(object, Which::Ids(vec![middle, all[0]])).await,

@@ -1,11 +1,14 @@
 //! Cursors, leases, runs, slices, OAuth states, credit counters.
 
+use std::collections::BTreeSet;
+
 use futures::future::join_all;
 use jiff::SignedDuration;
 use tandem::credit::Bucket;
 use tandem::cursor::{Cursor, Position};
 use tandem::data_centre::DataCentre;
 use tandem::identifier::{ConnectionId, Digest, ZohoId};
+use tandem::lack::{Lack, Lacks};
 use tandem::object::Object;
 use tandem::port::{Browser, OAuthState, Progress, Store};
 use tandem::run::{Counter, Counters, Run, RunKind, RunStatus, Slice, SliceKey, Stage};
@@ -42,6 +45,28 @@ pub(crate) async fn a_cursor_moves_from_where_it_stands(at: &Stores) {
     assert_eq!(back, Some(cursor(at, -7)));
     assert_eq!(at.port.cursor(&id, Object::Task).await.unwrap(), None);
     assert_eq!(at.port.cursor(&alike, Object::Deal).await.unwrap(), None);
+}
+
+pub(crate) async fn what_zoho_does_not_show_is_kept_by_object(at: &Stores) {
+    let [id, alike, _] = at.look_alikes();
+    assert_eq!(at.port.lacks(&id).await.unwrap(), Lacks::new());
+    let fields = BTreeSet::from([Lack::Field("Stage".into()), Lack::Field("Amount".into())]);
+    let module = BTreeSet::from([Lack::Module]);
+    let none = BTreeSet::new();
+    let keep = |object, lacks| at.port.keep_lacks(&id, object, lacks);
+    keep(Object::Deal, &fields).await.unwrap();
+    keep(Object::Task, &fields).await.unwrap();
+    keep(Object::Task, &module).await.unwrap();
+    let kept = Lacks::from([
+        (Object::Deal, fields.clone()),
+        (Object::Task, module.clone()),
+    ]);
+    assert_eq!(at.port.lacks(&id).await.unwrap(), kept);
+    assert_eq!(at.port.lacks(&alike).await.unwrap(), Lacks::new());
+    for object in [Object::Deal, Object::Task, Object::User] {
+        keep(object, &none).await.unwrap();
+    }
+    assert_eq!(at.port.lacks(&id).await.unwrap(), Lacks::new());
 }
 
 pub(crate) async fn a_cursor_is_moved_by_one(at: &Stores) {
@@ -215,6 +240,8 @@ fn slice(at: &Stores, connection: &ConnectionId, of: u64, object: Object, index:
         plan: None,
         counters: Counters::default(),
         marks: Vec::new(),
+        doubtful: vec![ZohoId::MAX],
+        unflagged: [("Score".to_owned(), 3)].into(),
         version: 0,
     }
 }

@@ -276,6 +276,26 @@ impl Story {
         bail!("the queues do not run dry")
     }
 
+    /// Delivers the workers' messages until none is left, like a queue does: one whose worker fails or is killed comes again.
+    ///
+    /// # Errors
+    /// When the queue does not run dry.
+    pub async fn deliver_again_and_again(&self) -> Result<()> {
+        for _ in 0..100_000 {
+            if let Some(held) = self.world.queue.take_work() {
+                let handled = self.world.faults.run(self.handle_work(&held.message)).await;
+                if !matches!(handled, Ok(Ok(()))) {
+                    self.world.queue.work.put_back(held);
+                }
+            } else if let Some(next) = self.world.queue.work.next_at() {
+                self.world.clock.set(next);
+            } else {
+                return Ok(());
+            }
+        }
+        bail!("the queues do not run dry")
+    }
+
     /// Hands a message to its worker.
     ///
     /// # Errors

@@ -5,6 +5,8 @@ use tandem::connection::Status;
 use tandem::credit::Bucket;
 use tandem::data_centre::DataCentre;
 use tandem::identifier::RunId;
+use tandem::lack::Lack;
+use tandem::object::Object;
 use tandem::port::{Connections as _, Coordination as _};
 use tandem::run::{Run, RunKind, RunStatus};
 use tandem_memory::{Failure, Fault, When};
@@ -37,6 +39,7 @@ async fn a_connection_is_made_and_shown() {
     assert_eq!(made, expected);
     let mut detail = expected;
     detail["credits"] = json!({"spent": 0, "ceiling": null, "share": 50});
+    detail["findings"] = json!([]);
     assert_eq!(desk.get("/api/connections/acme").await.with(200), detail);
 }
 
@@ -323,4 +326,25 @@ async fn preflight_tells_what_lacks() {
             .iter()
             .any(|finding| finding["field"] == "AccountExternalID")
     );
+}
+
+#[tokio::test]
+async fn what_zoho_does_not_show_is_among_the_findings() {
+    let desk = Desk::with_acme().await;
+    let shown = desk.get("/api/connections/acme").await.with(200);
+    assert_eq!(shown["findings"], json!([]));
+    let lacks = [Lack::Field("Amount".into())].into();
+    let store = &desk.world.store;
+    store
+        .keep_lacks(&"acme".parse().unwrap(), Object::Deal, &lacks)
+        .await
+        .unwrap();
+    let shown = desk.get("/api/connections/acme").await.with(200);
+    let finding = &shown["findings"][0];
+    assert_eq!(finding["severity"], "problem");
+    assert_eq!(finding["object"], "deal");
+    assert_eq!(finding["field"], "Amount");
+    for words in ["what", "remedy"] {
+        assert!(!finding[words].as_str().unwrap().is_empty());
+    }
 }

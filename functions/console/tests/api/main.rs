@@ -19,4 +19,5 @@ mod records;
 mod removals;
 mod runs;
 mod settings;
+mod unlinked;
 mod zoho;

@@ -311,3 +311,63 @@ async fn what_is_no_object_is_no_record() {
     }
     desk.get("/api/connections/acme/enable").await.problem(405);
 }
+
+#[tokio::test]
+async fn a_removed_account_is_restored_with_what_was_removed_because_of_it() {
+    let desk = Desk::with_acme().await;
+    let removed = |reason| {
+        Some(Removed {
+            at: desk.world.now(),
+            run: "01JD8QK3ZV5W7Y0B2C4E6G8H9J".parse().unwrap(),
+            reason,
+        })
+    };
+    let account = removed(RemovalReason::OutOfScope);
+    desk.record("acme", Object::Account, "A-1", |record| {
+        record.removed = account
+    })
+    .await;
+    let belongs = Value::Reference(Reference {
+        object: Object::Account,
+        zoho_id: None,
+        platform_id: "A-1".parse().ok(),
+    });
+    for (id, reason) in [
+        ("d-1", RemovalReason::ParentLeft),
+        ("d-2", RemovalReason::Gone),
+    ] {
+        let removed = removed(reason);
+        desk.record("acme", Object::Deal, id, |record| {
+            record.removed = removed;
+            record
+                .fields
+                .insert("account".parse().unwrap(), belongs.clone());
+        })
+        .await;
+    }
+    let path = "/api/connections/acme/account/A-1/restore";
+    let restored = desk.ask(path).await.with(200);
+    assert_eq!(
+        restored["records"],
+        json!([
+            "/api/connections/acme/deal/d-1",
+            "/api/connections/acme/account/A-1"
+        ])
+    );
+    let shown = desk
+        .get("/api/connections/acme/account/A-1")
+        .await
+        .with(200);
+    assert!(shown["removed"].is_null());
+    let gone = desk.get("/api/connections/acme/deal/d-2").await.with(200);
+    assert_eq!(gone["removed"]["reason"], "gone");
+    let lines = desk
+        .all("/api/connections/acme/log?object=account&record=A-1")
+        .await;
+    assert_eq!(lines[0]["action"], "restored");
+    let (detail, _) = desk.ask(path).await.problem(409);
+    assert!(detail.contains("is not removed"), "{detail}");
+    desk.ask("/api/connections/acme/account/A-2/restore")
+        .await
+        .problem(404);
+}

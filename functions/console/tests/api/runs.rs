@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tandem::connection::Status;
-use tandem::identifier::ZohoId;
+use tandem::identifier::{RunId, ZohoId};
 use tandem::object::Object;
 use tandem::port::Coordination as _;
 use tandem::run::{Counter, Counters, RunKind, Slice, SliceKey, Stage};
@@ -91,6 +91,57 @@ async fn what_a_run_counted_is_summed_by_object() {
         &json!({"stage": "accounts", "object": "account", "index": 7, "done": true, "failure": "a scope lacks",
             "counters": {"rows_read": 3, "created": 1}})
     );
+}
+
+#[tokio::test]
+async fn a_full_sync_certifies_each_object() {
+    let desk = Desk::with_acme().await;
+    let run = desk.post(PATH, json!({"kind": "full"})).await.with(202);
+    let id: RunId = run["id"].as_str().unwrap().parse().unwrap();
+    let acme = "acme".parse().unwrap();
+    let stored = desk.world.store.run(&acme, &id).await.unwrap().unwrap();
+    let accounts = tandem::run::Run {
+        stage: Stage::Accounts,
+        ..stored
+    };
+    let mut slices = accounts.slices(&[].into());
+    let counted = [
+        (Counter::RowsRead, 5),
+        (Counter::ZohoCount, 6),
+        (Counter::Unchanged, 4),
+        (Counter::Unmatched, 1),
+    ];
+    for (counter, number) in counted {
+        slices[0].counters.add(counter, number);
+    }
+    slices[0].done = true;
+    slices[0].doubtful.push("77".parse().unwrap());
+    slices[0].unflagged.insert("Score".into(), 2);
+    desk.world.store.plan_slices(&slices).await.unwrap();
+    let shown = desk.get(&format!("{PATH}/{id}")).await.with(200);
+    let certificates = shown["certificates"].as_array().unwrap();
+    let of = |object: &str| {
+        let mut all = certificates.iter();
+        all.find(|certificate| certificate["object"] == object)
+            .unwrap()
+    };
+    assert_eq!(of("user")["verdict"], "incomplete");
+    let account = of("account");
+    assert_eq!(account["verdict"], "zoho_differs");
+    assert_eq!(
+        (&account["zoho_count"], &account["rows_read"]),
+        (&json!(6), &json!(5))
+    );
+    assert_eq!(
+        (&account["unchanged"], &account["unmatched"]),
+        (&json!(4), &json!(1))
+    );
+    assert_eq!(account["doubtful"], json!(["77"]));
+    assert_eq!(account["unflagged"], json!({"Score": 2}));
+    let routine = desk.post(PATH, json!({"kind": "routine"})).await.with(202);
+    let routine = routine["id"].as_str().unwrap();
+    let shown = desk.get(&format!("{PATH}/{routine}")).await.with(200);
+    assert_eq!(shown["certificates"], json!([]));
 }
 
 #[tokio::test]

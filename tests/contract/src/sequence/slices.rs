@@ -206,6 +206,8 @@ fn slice(subject: &Subject<'_>, who: Who, of: u64, index: u16) -> Slice {
         plan: None,
         counters: Counters::default(),
         marks: Vec::new(),
+        doubtful: vec![ZohoId::MAX],
+        unflagged: [("Score".to_owned(), 3)].into(),
         version: 0,
     }
 }

@@ -1,0 +1,231 @@
+//! What is in scope, and what follows it: dependants, moves, parents (S2 to S7, F7).
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the stories' own helpers fail as their tests do"
+)]
+
+use serde_json::{Value, json};
+use stories::{Story, name};
+use tandem::identifier::PlatformId;
+use tandem::object::Object;
+use tandem::record::Record;
+use tandem::run::Counter;
+use zoho_sim::org::user::UserStatus;
+
+fn active_only() -> Value {
+    json!({ "objects": { "account": { "filter":
+        { "where": { "field": "Customer_Status", "comparator": "equal", "value": "Active" } } } } })
+}
+
+fn account(story: &Story, name: &str, active: bool) -> String {
+    let status = if active { "Active" } else { "Churned" };
+    let values = json!({ "Account_Name": name, "External_ID": name, "Customer_Status": status });
+    story.zoho_creates("Accounts", &values).unwrap()
+}
+
+fn contact(story: &Story, email: &str, account: &str) -> String {
+    let values = json!({ "Last_Name": "Novak", "Email": email, "Account_Name": { "id": account } });
+    story.zoho_creates("Contacts", &values).unwrap()
+}
+
+fn deal(story: &Story, account: &str) -> String {
+    let values = json!({ "Deal_Name": "Renewal", "Stage": "Qualification", "Account_Name": { "id": account } });
+    story.zoho_creates("Deals", &values).unwrap()
+}
+
+fn has(story: &Story, object: Object, zoho: &str) -> bool {
+    story.present(object).contains(zoho)
+}
+
+fn named(record: &Record, field: &str) -> Option<PlatformId> {
+    record.fields[&name(field)]
+        .as_reference()?
+        .platform_id
+        .clone()
+}
+
+#[tokio::test]
+async fn a_contact_that_moves_into_scope_comes_and_one_that_moves_out_goes_at_night() {
+    let story = Story::begin(10, active_only()).await.unwrap();
+    let (inside, outside) = (account(&story, "IN", true), account(&story, "OUT", false));
+    let mover = contact(&story, "mover@example.com", &outside);
+    let leaver = contact(&story, "leaver@example.com", &inside);
+    story.full_sync().await.unwrap();
+    assert!(!has(&story, Object::Contact, &mover));
+    assert!(has(&story, Object::Contact, &leaver));
+    let to = |account: &str| json!({ "Account_Name": { "id": account } });
+    story.zoho_edits("Contacts", &mover, &to(&inside)).unwrap();
+    story
+        .zoho_edits("Contacts", &leaver, &to(&outside))
+        .unwrap();
+    story.routine_sync().await.unwrap();
+    assert!(has(&story, Object::Contact, &mover));
+    assert!(
+        has(&story, Object::Contact, &leaver),
+        "not before the night"
+    );
+    story.full_sync().await.unwrap();
+    assert!(has(&story, Object::Contact, &mover));
+    assert!(!has(&story, Object::Contact, &leaver));
+}
+
+#[tokio::test]
+async fn a_task_follows_through_its_contact_or_its_deal() {
+    let story = Story::begin(10, active_only()).await.unwrap();
+    let (inside, outside) = (account(&story, "IN", true), account(&story, "OUT", false));
+    let person = contact(&story, "person@example.com", &outside);
+    let chance = deal(&story, &outside);
+    let task = |values: &Value| story.zoho_creates("Tasks", values).unwrap();
+    let by_contact = task(&json!({ "Subject": "By contact", "Who_Id": { "id": person } }));
+    let by_deal =
+        task(&json!({ "Subject": "By deal", "What_Id": { "id": chance }, "$se_module": "Deals" }));
+    let loose = task(&json!({ "Subject": "Loose" }));
+    story.full_sync().await.unwrap();
+    for id in [&by_contact, &by_deal, &loose] {
+        assert!(!has(&story, Object::Task, id));
+    }
+    // Neither the deal, nor the contact, nor the tasks change: only their account does.
+    let active = json!({ "Customer_Status": "Active" });
+    story.zoho_edits("Accounts", &outside, &active).unwrap();
+    story.routine_sync().await.unwrap();
+    assert!(has(&story, Object::Task, &by_contact));
+    assert!(has(&story, Object::Task, &by_deal));
+    assert!(!has(&story, Object::Task, &loose));
+    // The deal is assigned to another account, and the task with it.
+    let churned = json!({ "Customer_Status": "Churned" });
+    story.zoho_edits("Accounts", &outside, &churned).unwrap();
+    let moved = json!({ "Account_Name": { "id": inside } });
+    story.zoho_edits("Deals", &chance, &moved).unwrap();
+    story.full_sync().await.unwrap();
+    assert!(has(&story, Object::Deal, &chance));
+    assert!(has(&story, Object::Task, &by_deal));
+    assert!(!has(&story, Object::Task, &by_contact));
+}
+
+#[tokio::test]
+async fn a_deal_or_contact_that_moves_into_scope_brings_its_tasks_at_once() {
+    let story = Story::begin(10, active_only()).await.unwrap();
+    let (inside, outside) = (account(&story, "IN", true), account(&story, "OUT", false));
+    let person = contact(&story, "person@example.com", &outside);
+    let chance = deal(&story, &outside);
+    let task = |values: &Value| story.zoho_creates("Tasks", values).unwrap();
+    let by_contact = task(&json!({ "Subject": "By contact", "Who_Id": { "id": person } }));
+    let by_deal =
+        task(&json!({ "Subject": "By deal", "What_Id": { "id": chance }, "$se_module": "Deals" }));
+    story.full_sync().await.unwrap();
+    let moved = json!({ "Account_Name": { "id": inside } });
+    story.zoho_edits("Deals", &chance, &moved).unwrap();
+    story.zoho_edits("Contacts", &person, &moved).unwrap();
+    story.routine_sync().await.unwrap();
+    assert!(has(&story, Object::Deal, &chance) && has(&story, Object::Contact, &person));
+    assert!(has(&story, Object::Task, &by_deal) && has(&story, Object::Task, &by_contact));
+}
+
+#[tokio::test]
+async fn extra_filters_narrow_what_belongs_to_an_account() {
+    let mut settings = active_only();
+    settings["objects"]["contact"] = json!({ "filter":
+        { "where": { "field": "Title", "comparator": "equal", "value": "Buyer" } } });
+    let story = Story::begin(10, settings).await.unwrap();
+    let inside = account(&story, "IN", true);
+    let person = contact(&story, "person@example.com", &inside);
+    story.full_sync().await.unwrap();
+    assert!(!has(&story, Object::Contact, &person));
+    let buyer = json!({ "Title": "Buyer" });
+    story.zoho_edits("Contacts", &person, &buyer).unwrap();
+    story.routine_sync().await.unwrap();
+    assert!(has(&story, Object::Contact, &person));
+}
+
+#[tokio::test]
+async fn enrich_only_fills_what_the_platform_has_and_creates_nothing() {
+    let settings = json!({ "source_mode": "enrich_only" });
+    let story = Story::begin(10, settings).await.unwrap();
+    let known = account(&story, "KNOWN", true);
+    let unknown = account(&story, "UNKNOWN", true);
+    story
+        .submit(Object::Account, "KNOWN", json!({}))
+        .await
+        .unwrap();
+    let night = story.full_sync().await.unwrap();
+    assert!(has(&story, Object::Account, &known));
+    assert!(!has(&story, Object::Account, &unknown));
+    assert!(night.count(Object::Account, Counter::Unknown) >= 1);
+    assert!(!story.present(Object::User).is_empty(), "users always come");
+    // Once the platform has it, the next night fills it.
+    story
+        .submit(Object::Account, "UNKNOWN", json!({}))
+        .await
+        .unwrap();
+    story.full_sync().await.unwrap();
+    assert!(has(&story, Object::Account, &unknown));
+}
+
+#[tokio::test]
+async fn a_parent_that_comes_later_stays_out_or_goes_breaks_nothing() {
+    let story = Story::begin(10, active_only()).await.unwrap();
+    let outside = account(&story, "OUT", false);
+    let child = account(&story, "CHILD", true);
+    let parent = account(&story, "PARENT", true);
+    let under = |parent: &str| json!({ "Parent_Account": { "id": parent } });
+    story
+        .zoho_edits("Accounts", &child, &under(&outside))
+        .unwrap();
+    story.full_sync().await.unwrap();
+    let record = |zoho: &str| story.record_of(Object::Account, zoho).unwrap();
+    let reference = record(&child).fields[&name("parent")].clone();
+    let reference = reference.as_reference().unwrap().clone();
+    assert_eq!(reference.zoho_id, outside.parse().ok());
+    assert_eq!(reference.platform_id, None, "its parent is out of scope");
+    // It comes into scope later: the reference is completed by the night.
+    let active = json!({ "Customer_Status": "Active" });
+    story.zoho_edits("Accounts", &outside, &active).unwrap();
+    story.routine_sync().await.unwrap();
+    story.full_sync().await.unwrap();
+    assert_eq!(named(&record(&child), "parent"), "OUT".parse().ok());
+    // A cycle of two.
+    story
+        .zoho_edits("Accounts", &child, &under(&parent))
+        .unwrap();
+    story
+        .zoho_edits("Accounts", &parent, &under(&child))
+        .unwrap();
+    story.routine_sync().await.unwrap();
+    story.full_sync().await.unwrap();
+    assert_eq!(named(&record(&child), "parent"), "PARENT".parse().ok());
+    assert_eq!(named(&record(&parent), "parent"), "CHILD".parse().ok());
+    // The parent is deleted; Zoho empties what referred to it, or not.
+    story.zoho_deletes("Accounts", &parent).unwrap();
+    story.full_sync().await.unwrap();
+    assert!(!has(&story, Object::Account, &parent));
+    assert!(has(&story, Object::Account, &child));
+    let before = story.writes();
+    story.full_sync().await.unwrap();
+    let after = story.writes();
+    assert_eq!((after.records, after.links), (before.records, before.links));
+}
+
+#[tokio::test]
+async fn users_are_never_removed() {
+    let story = Story::begin(10, json!({})).await.unwrap();
+    story.full_sync().await.unwrap();
+    let users = story.present(Object::User);
+    let gone = {
+        let now = story.zoho.now();
+        let mut model = story.zoho.model();
+        let organisation = model.organisation(story.organisation).unwrap();
+        let administrator = organisation.administrator();
+        let mut users = organisation.users.keys().copied();
+        let user = users.find(|id| *id != administrator).unwrap();
+        let deleted = Some(UserStatus::Deleted);
+        model
+            .change_user(story.organisation, user, deleted, None, now)
+            .unwrap();
+        user.to_string()
+    };
+    story.full_sync().await.unwrap();
+    assert_eq!(story.present(Object::User), users);
+    let record = story.record_of(Object::User, &gone).unwrap();
+    assert_eq!(record.fields[&name("status")].as_text(), Some("deleted"));
+}
