@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::operation::change_message_visibility::ChangeMessageVisibilityError;
 use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchRequestEntry};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use serde::Serialize;
 use crate::identifier::ConnectionId;
 use crate::message::{Work, Writeback};
 use crate::object::Object;
-use crate::port::{Error, Queue};
+use crate::port::{Delivery, Error, Queue, QueueName};
 
 const SERVICE: &str = "SQS";
 /// The most messages of one call.
@@ -21,8 +22,9 @@ const BATCH: usize = 10;
 /// The most bytes of one call and of one message: 1 MiB, less what the group's name takes.
 /// Source: Amazon SQS developer guide, "Amazon SQS message quotas".
 const BYTES: usize = 1_048_576 - BATCH * 128;
-/// The longest that SQS holds a message back.
+/// The longest that SQS holds a message back, in seconds.
 const LONGEST_DELAY: u64 = 900;
+const LONGEST_DELAY_SECONDS: i32 = 900;
 
 /// Where the queues are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +193,11 @@ fn envelope(
     })
 }
 
+/// Whether the delivery ended meanwhile: its message was delivered again, or deleted.
+fn is_back_already(error: &ChangeMessageVisibilityError) -> bool {
+    error.is_message_not_inflight() || error.is_receipt_handle_is_invalid()
+}
+
 /// Cuts messages into calls that SQS takes, in their order.
 fn batches(envelopes: Vec<Envelope>) -> Vec<Vec<Envelope>> {
     let mut batches: Vec<Vec<Envelope>> = Vec::new();
@@ -281,6 +288,26 @@ impl Queue for SqsQueue {
             .map(|message| envelope(message.connection(), message, None))
             .collect::<Result<Vec<_>, _>>()?;
         self.send(&self.urls.writeback, envelopes).await
+    }
+
+    async fn put_back(&self, delivery: &Delivery, delay: Duration) -> Result<(), Error> {
+        let url = match delivery.queue {
+            QueueName::Work(object) => self.urls.of_worker(object),
+            QueueName::Writeback => &self.urls.writeback,
+        };
+        let seconds = i32::try_from(delay.as_secs()).unwrap_or(LONGEST_DELAY_SECONDS);
+        let put_back = self
+            .client
+            .change_message_visibility()
+            .queue_url(url)
+            .receipt_handle(&delivery.receipt)
+            .visibility_timeout(seconds.min(LONGEST_DELAY_SECONDS))
+            .send()
+            .await;
+        match put_back {
+            Err(error) if error.as_service_error().is_some_and(is_back_already) => Ok(()),
+            put_back => put_back.map(drop).map_err(failed),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::flow::{Error, work};
 use crate::identifier::{ConnectionId, Digest};
 use crate::message::{Work, Writeback};
 use crate::object::Object;
-use crate::port::Ports;
+use crate::port::{Delivery, Ports, QueueName};
 
 pub use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 pub use lambda_runtime::LambdaEvent;
@@ -23,20 +23,20 @@ pub use lambda_runtime::LambdaEvent;
 /// Handles a batch of an object's worker.
 pub async fn work(ports: &Ports, object: Object, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
     let deadline = deadline(&event.context);
-    let mut failed = Failures::default();
+    let mut failed = Failures::of(ports, QueueName::Work(object));
     for message in &event.payload.records {
-        let Some(asked) = failed.decode::<Work>(message) else {
+        let Some(asked) = failed.decode::<Work>(message).await else {
             continue;
         };
         if asked.object() != object {
             tracing::error!(object = %asked.object(), "a message for another worker: send it to its own queue");
-            failed.add(message);
+            failed.add(message, Disposition::Never).await;
             continue;
         }
         let began = Instant::now();
         let result = work::handle(ports, &asked, deadline).await;
-        if report(asked.connection(), object, began, result).is_err() {
-            failed.add(message);
+        if let Some(disposition) = report(asked.connection(), object, began, result) {
+            failed.add(message, disposition).await;
         }
     }
     failed.answer()
@@ -45,11 +45,11 @@ pub async fn work(ports: &Ports, object: Object, event: LambdaEvent<SqsEvent>) -
 /// Handles a batch of writeback: messages of one connection and object go together, so that their records are written in groups.
 pub async fn writeback(ports: &Ports, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
     let deadline = deadline(&event.context);
-    let mut failed = Failures::default();
+    let mut failed = Failures::of(ports, QueueName::Writeback);
     let mut groups: BTreeMap<(ConnectionId, Object), Vec<(&SqsMessage, Received)>> =
         BTreeMap::new();
     for message in &event.payload.records {
-        if let Some(asked) = failed.decode::<Writeback>(message) {
+        if let Some(asked) = failed.decode::<Writeback>(message).await {
             let key = (asked.connection().clone(), asked.object());
             let sent_at = sent_at(message).unwrap_or_else(|| ports.clock.now());
             groups.entry(key).or_default().push((
@@ -65,34 +65,37 @@ pub async fn writeback(ports: &Ports, event: LambdaEvent<SqsEvent>) -> SqsBatchR
         let (messages, received): (Vec<&SqsMessage>, Vec<Received>) = group.into_iter().unzip();
         let began = Instant::now();
         let result = writeback::handle(ports, &connection, object, &received, deadline).await;
-        if report(&connection, object, began, result).is_err() {
-            messages.into_iter().for_each(|message| failed.add(message));
+        if let Some(disposition) = report(&connection, object, began, result) {
+            for message in messages {
+                failed.add(message, disposition).await;
+            }
         }
     }
     failed.answer()
 }
 
-/// Says once how a message went, with the whole chain of causes; the outcome goes on to the answer.
+/// Says once how a message went, with the whole chain of causes. What a failure asks for goes on to the answer.
 fn report(
     connection: &ConnectionId,
     object: Object,
     began: Instant,
     result: Result<(), Error>,
-) -> Result<(), ()> {
+) -> Option<Disposition> {
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     match result {
         Ok(()) => {
             tracing::info!(connection.id = %connection, %object, duration_ms, "done");
-            Ok(())
+            None
         }
         Err(error) => {
-            let redelivery = match error.disposition() {
+            let disposition = error.disposition();
+            let redelivery = match disposition {
                 Disposition::Retry | Disposition::RetryAfter(_) => "heals it",
                 Disposition::Reconnect | Disposition::Never => "ends among the dead letters",
             };
             let error: &dyn std::error::Error = &error;
             tracing::error!(connection.id = %connection, %object, duration_ms, error, redelivery, "failed");
-            Err(())
+            Some(disposition)
         }
     }
 }
@@ -114,13 +117,30 @@ fn sent_at(message: &SqsMessage) -> Option<Timestamp> {
         .ok()
 }
 
-/// The messages that are to be delivered again.
-#[derive(Default)]
-struct Failures(Vec<BatchItemFailure>);
+/// How often a message was delivered so far.
+fn received(message: &SqsMessage) -> u32 {
+    let count = message.attributes.get("ApproximateReceiveCount");
+    count.and_then(|count| count.parse().ok()).unwrap_or(1)
+}
 
-impl Failures {
+/// The messages that are to be delivered again.
+struct Failures<'a> {
+    ports: &'a Ports,
+    queue: QueueName,
+    failed: Vec<BatchItemFailure>,
+}
+
+impl<'a> Failures<'a> {
+    const fn of(ports: &'a Ports, queue: QueueName) -> Self {
+        Self {
+            ports,
+            queue,
+            failed: Vec::new(),
+        }
+    }
+
     /// Reads a message; one that can't be read is delivered again until it ends among the dead letters, where a person sees it.
-    fn decode<T: DeserializeOwned>(&mut self, message: &SqsMessage) -> Option<T> {
+    async fn decode<T: DeserializeOwned>(&mut self, message: &SqsMessage) -> Option<T> {
         match serde_json::from_str(message.body.as_deref().unwrap_or_default()) {
             Ok(decoded) => Some(decoded),
             Err(error) => {
@@ -131,15 +151,31 @@ impl Failures {
                     column = error.column(),
                     "a message that can't be read"
                 );
-                self.add(message);
+                self.add(message, Disposition::Never).await;
                 None
             }
         }
     }
 
-    /// An id that SQS did not send would fail the whole batch, so none is made up.
-    fn add(&mut self, message: &SqsMessage) {
-        self.0.extend(message.message_id.clone().map(|id| {
+    /// Notes a failed message, and has it come again in the time that its failure asks for rather than after the queue's visibility timeout,
+    /// which is longer than the longest invocation. An id that SQS did not send would fail the whole batch, so none is made up.
+    async fn add(&mut self, message: &SqsMessage, disposition: Disposition) {
+        if let Some(receipt) = message.receipt_handle.clone() {
+            let delivery = Delivery {
+                queue: self.queue,
+                receipt,
+            };
+            let delay = disposition.redelivered_after(received(message));
+            if let Err(error) = self.ports.queue.put_back(&delivery, delay).await {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(
+                    message.id = message.message_id.as_deref(),
+                    error,
+                    "comes again only after the visibility timeout"
+                );
+            }
+        }
+        self.failed.extend(message.message_id.clone().map(|id| {
             let mut failure = BatchItemFailure::default();
             failure.item_identifier = id;
             failure
@@ -148,7 +184,7 @@ impl Failures {
 
     fn answer(self) -> SqsBatchResponse {
         let mut response = SqsBatchResponse::default();
-        response.batch_item_failures = self.0;
+        response.batch_item_failures = self.failed;
         response
     }
 }

@@ -8,7 +8,7 @@ pub use crm::{
     Caller, Crm, CrmError, FieldInfo, Grant, GrantedOrganisation, Reply, Rows, Saved, WriteOutcome,
     WriteRefusal,
 };
-pub use outside::{Clock, Entropy, Queue, Vault};
+pub use outside::{Clock, Delivery, Entropy, Queue, QueueName, Vault};
 pub use store::{
     Browser, Connections, Coordination, Due, Journal, JournalQuery, Ledger, OAuthState, Page,
     Progress, Records, SettingsVersion, Store,

@@ -9,6 +9,7 @@ use super::Error;
 use crate::data_centre::DataCentre;
 use crate::identifier::ConnectionId;
 use crate::message::{Work, Writeback};
+use crate::object::Object;
 use crate::secret::{OAuthClient, Secret, Tokens};
 
 /// Time.
@@ -51,6 +52,31 @@ pub trait Queue: Send + Sync {
     /// # Errors
     /// When the queue did not take them all; some may have been sent.
     async fn send_writeback(&self, messages: &[Writeback]) -> Result<(), Error>;
+
+    /// Lets a delivery that failed come again after `delay`, rather than when the queue's own patience ends. One that came again already is no
+    /// error.
+    ///
+    /// # Errors
+    /// When the queue does not answer; the message then comes again in its own time.
+    async fn put_back(&self, delivery: &Delivery, delay: Duration) -> Result<(), Error>;
+}
+
+/// A delivery of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Whence it came.
+    pub queue: QueueName,
+    /// What names this delivery to the queue.
+    pub receipt: String,
+}
+
+/// One of the queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueName {
+    /// That of an object's worker.
+    Work(Object),
+    /// Writeback's.
+    Writeback,
 }
 
 /// The secrets.

@@ -5,6 +5,7 @@
 mod emulator;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::sequence;
 use contract::{Mailbox, Safe, Setting};
@@ -16,9 +17,10 @@ use tandem::disposition::Disposition;
 use tandem::edge::environment::Environment;
 use tandem::identifier::{ConnectionId, Digest, RunId, ZohoId};
 use tandem::journal::{Entry, Outcome, Retention};
+use tandem::message::{Version, Work};
 use tandem::object::Object;
 use tandem::port::{
-    Clock as _, Connections as _, Coordination as _, Error, Journal as _, JournalQuery,
+    Clock as _, Connections as _, Coordination as _, Delivery, Error, Journal as _, JournalQuery,
     Ledger as _, Progress, Records as _, Store,
 };
 use tandem::record::{FieldChange, Link, Record, Standing};
@@ -314,4 +316,35 @@ async fn the_template_gives_every_function_its_environment() {
         assert_eq!(environment.tables, deployed.tables(), "{function}");
         assert_eq!(environment.secret_prefix, "contract/", "{function}");
     }
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_put_back_comes_again_before_its_time() {
+    let letters = Letters::open(Deployed::get().await).await;
+    let work = Work::Dependants {
+        version: Version,
+        connection: id("acme"),
+        run: RunId::new(1, 2),
+        object: Object::Task,
+        parent: Object::Deal,
+        ids: Vec::new(),
+    };
+    letters.queue().send_work(&[work]).await.unwrap();
+    let hour = 3_600;
+    let first = letters.take(Object::Task, hour).await.unwrap();
+    assert_eq!(letters.take(Object::Task, hour).await, None, "it is out");
+    let queue = letters.queue();
+    queue.put_back(&first, Duration::ZERO).await.unwrap();
+    let second = letters.take(Object::Task, hour).await.unwrap();
+    assert_ne!(second.receipt, first.receipt);
+    queue
+        .put_back(&second, Duration::from_secs(900))
+        .await
+        .unwrap();
+    assert_eq!(letters.take(Object::Task, hour).await, None, "not yet");
+    let unknown = Delivery {
+        receipt: "unknown".into(),
+        ..second
+    };
+    queue.put_back(&unknown, Duration::ZERO).await.unwrap();
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tandem::message::{Work, Writeback};
-use tandem::port::{Clock as _, Error, Queue};
+use tandem::port::{Clock as _, Delivery, Error, Queue};
 
 use crate::lock::locked;
 use crate::{ManualClock, SeededEntropy};
@@ -207,6 +207,7 @@ pub struct MemoryQueue {
     pub work: Line<Work>,
     /// Messages to writeback.
     pub writeback: Line<Writeback>,
+    put_back: Mutex<Vec<(Delivery, Duration)>>,
 }
 
 impl MemoryQueue {
@@ -216,7 +217,13 @@ impl MemoryQueue {
         Self {
             work: Line::new("work", clock.clone()),
             writeback: Line::new("writeback", clock),
+            put_back: Mutex::default(),
         }
+    }
+
+    /// The deliveries that were put back, and for how long. Whoever took a message from here decides itself when it comes again.
+    pub fn put_back_so_far(&self) -> Vec<(Delivery, Duration)> {
+        locked(&self.put_back).clone()
     }
 
     /// Takes the message to a worker at the head.
@@ -250,6 +257,11 @@ impl Queue for MemoryQueue {
 
     async fn send_writeback(&self, messages: &[Writeback]) -> Result<(), Error> {
         self.writeback.send(messages.iter().cloned());
+        Ok(())
+    }
+
+    async fn put_back(&self, delivery: &Delivery, delay: Duration) -> Result<(), Error> {
+        locked(&self.put_back).push((delivery.clone(), delay));
         Ok(())
     }
 }

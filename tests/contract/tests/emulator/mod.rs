@@ -21,7 +21,7 @@ use tandem::adapter::system::SystemClock;
 use tandem::data_centre::DataCentre;
 use tandem::message::{Work, Writeback};
 use tandem::object::Object;
-use tandem::port::{Clock as _, Queue, Vault};
+use tandem::port::{Clock as _, Delivery, Queue, QueueName, Vault};
 use tandem::secret::{OAuthClient, Secret};
 use tandem_local::{
     DeployOptions, Emulator, EmulatorOptions, FUNCTIONS, OauthClient, Stack, target_directory,
@@ -206,6 +206,23 @@ impl Letters {
                 .unwrap();
         }
         bodies
+    }
+
+    /// Takes a message that waits for a worker, without deleting it; none when there is none right now.
+    pub(crate) async fn take(&self, object: Object, seconds: i32) -> Option<Delivery> {
+        let received = self
+            .client
+            .receive_message()
+            .queue_url(self.worker(object))
+            .visibility_timeout(seconds)
+            .send()
+            .await
+            .unwrap();
+        let message = received.messages.unwrap_or_default().into_iter().next()?;
+        Some(Delivery {
+            queue: QueueName::Work(object),
+            receipt: message.receipt_handle.unwrap(),
+        })
     }
 
     fn worker(&self, object: Object) -> &str {

@@ -9,8 +9,8 @@ use tandem::identifier::{ConnectionId, ZohoId};
 use tandem::message::{Work, Writeback};
 use tandem::object::Object;
 use tandem::port::{
-    Caller, Crm, CrmError, Error, FieldInfo, Grant, GrantedOrganisation, Queue, Reply, Rows, Vault,
-    WriteOutcome,
+    Caller, Crm, CrmError, Delivery, Error, FieldInfo, Grant, GrantedOrganisation, Queue, Reply,
+    Rows, Vault, WriteOutcome,
 };
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret, Tokens};
@@ -33,6 +33,10 @@ impl<T: Queue + ?Sized> Queue for Faulty<T> {
 
     async fn send_writeback(&self, messages: &[Writeback]) -> Result<(), Error> {
         batch!(self, "queue", send_writeback(; messages))
+    }
+
+    async fn put_back(&self, delivery: &Delivery, delay: Duration) -> Result<(), Error> {
+        single!(self, "queue", put_back(delivery, delay))
     }
 }
 
