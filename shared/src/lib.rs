@@ -17,6 +17,7 @@ pub mod journal;
 pub mod mapping;
 pub mod merge;
 pub mod message;
+pub mod metadata;
 pub mod oauth;
 pub mod object;
 pub mod outgoing;
@@ -27,6 +28,7 @@ pub mod secret;
 pub mod select;
 pub mod settings;
 pub mod value;
+pub mod zoho_field;
 
 pub mod port;
 

@@ -146,16 +146,13 @@ impl FieldPlan {
     /// The Zoho columns to ask for, each once.
     #[must_use]
     pub fn columns(&self) -> Vec<String> {
-        let identity = match &self.identity {
-            Identity::Field(field) | Identity::FoldedField(field) => Some(field),
-            Identity::Own => None,
-        };
         let mapped = self.mapped.iter().map(|mapped| &mapped.zoho);
         let filtered = self.filter.iter().flat_map(Filter::fields);
         let parents = parent_lookups(self.object)
             .iter()
             .map(|(field, _)| (*field).to_owned());
-        let columns: BTreeSet<String> = identity
+        let columns: BTreeSet<String> = self
+            .identity_field()
             .into_iter()
             .chain(mapped)
             .chain(filtered)
@@ -163,6 +160,15 @@ impl FieldPlan {
             .chain(parents)
             .collect();
         columns.into_iter().collect()
+    }
+
+    /// The Zoho field that identifies a record on the platform, where one does.
+    #[must_use]
+    pub fn identity_field(&self) -> Option<&ZohoField> {
+        match &self.identity {
+            Identity::Field(field) | Identity::FoldedField(field) => Some(field),
+            Identity::Own => None,
+        }
     }
 
     /// The mapping of a platform field.
