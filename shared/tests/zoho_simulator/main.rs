@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod failures;
+mod fields;
 mod grants;
 mod reads;
 mod writes;
