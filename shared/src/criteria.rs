@@ -169,7 +169,7 @@ impl Condition {
             single => matches(single),
         };
         let ordered = |accept: fn(std::cmp::Ordering) -> bool| {
-            each(&|item| compare(item, &self.value).is_some_and(accept))
+            !empty && each(&|item| compare(item, &self.value).is_some_and(accept))
         };
         let among = || {
             self.value
@@ -202,7 +202,7 @@ impl Condition {
             C::LessEqual => ordered(std::cmp::Ordering::is_le),
             C::GreaterThan => ordered(std::cmp::Ordering::is_gt),
             C::GreaterEqual => ordered(std::cmp::Ordering::is_ge),
-            C::Between => between(),
+            C::Between => !empty && between(),
             C::NotBetween => empty || !between(),
             C::Contains => text(|have, want| have.contains(want)),
             C::NotContains => empty || !text(|have, want| have.contains(want)),
@@ -334,3 +334,6 @@ mod tests {
         assert_eq!(problems[0].path, ".all[0].where.value");
     }
 }
+
+#[cfg(test)]
+mod laws;
