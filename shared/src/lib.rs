@@ -24,6 +24,7 @@ pub mod outgoing;
 pub mod record;
 pub mod row;
 pub mod run;
+pub mod schema;
 pub mod secret;
 pub mod select;
 pub mod settings;
