@@ -17,7 +17,7 @@ pub(crate) use names::{
 pub(crate) use preflight::PreflightView;
 pub(crate) use record::{ParkedRecord, RecordDetail, RecordView, Removal};
 pub(crate) use run::{RunDetail, RunView};
-pub(crate) use settings::{SettingsDocument, SettingsView};
+pub(crate) use settings::{SavedSettings, SettingsDocument, SettingsView};
 
 use std::collections::BTreeMap;
 
