@@ -10,21 +10,57 @@ use crate::value::{FieldType, Mismatch, Reference, Value, decimal, shape};
 /// # Errors
 /// When what Zoho sent does not fit the type: that field is parked, the rest of the record syncs.
 pub fn pull(kind: FieldType, row: &Row, field: &str) -> Result<Value, Mismatch> {
-    if matches!(kind, FieldType::Decimal) {
+    let json = row.json(field);
+    match (&json, row.raw(field)) {
         // From the raw text, because a float would lose digits.
-        let raw = row.raw(field).unwrap_or("null").trim_matches('"');
-        return match raw {
-            "null" | "" => Ok(Value::Null),
-            text => decimal(text)
-                .ok_or_else(|| Mismatch::new("a decimal number", shape(&row.json(field)))),
-        };
+        (Json::Number(_), Some(raw)) => from_number(kind, raw.trim()),
+        _ => from_zoho(kind, &json),
     }
-    from_zoho(kind, &row.json(field))
+}
+
+fn from_number(kind: FieldType, raw: &str) -> Result<Value, Mismatch> {
+    let number = decimal(raw);
+    match kind {
+        FieldType::Decimal => number.ok_or_else(|| Mismatch::new("a decimal number", "a number")),
+        FieldType::Integer => number
+            .and_then(|number| whole(&number))
+            .ok_or_else(|| Mismatch::new("a whole number of 64 bits", "a number")),
+        FieldType::Text
+        | FieldType::Choice
+        | FieldType::Email
+        | FieldType::Phone
+        | FieldType::Url => Ok(Value::Text(match number {
+            // One number has one text, however Zoho writes it today.
+            Some(Value::Decimal(number)) => number.to_string(),
+            _ => raw.to_owned(),
+        })),
+        // A bare id of a lookup. An id has more digits than a float keeps.
+        FieldType::Reference(_) => from_zoho(kind, &Json::String(raw.to_owned())),
+        FieldType::Boolean | FieldType::Date | FieldType::Instant | FieldType::Choices => {
+            from_zoho(kind, &Json::from(0))
+        }
+    }
+}
+
+/// A decimal without decimal places as an integer.
+fn whole(number: &Value) -> Option<Value> {
+    match number {
+        Value::Decimal(number) if number.is_integer() => {
+            i64::try_from(number.mantissa()).ok().map(Value::Integer)
+        }
+        _ => None,
+    }
 }
 
 fn from_zoho(kind: FieldType, json: &Json) -> Result<Value, Mismatch> {
     match (kind, json) {
         (_, Json::Null) => Ok(Value::Null),
+        // A formula may come to an empty text whatever its type.
+        (kind, Json::String(text))
+            if text.is_empty() && !matches!(kind, FieldType::Choices | FieldType::Reference(_)) =>
+        {
+            Ok(Value::Null)
+        }
         (
             FieldType::Text
             | FieldType::Choice
@@ -33,10 +69,11 @@ fn from_zoho(kind: FieldType, json: &Json) -> Result<Value, Mismatch> {
             | FieldType::Url,
             json,
         ) => match json {
-            Json::String(text) if text.is_empty() => Ok(Value::Null),
             Json::String(text) => Ok(Value::Text(text.clone())),
-            Json::Number(number) => Ok(Value::Text(number.to_string())),
             Json::Bool(value) => Ok(Value::Text(value.to_string())),
+            Json::Object(object) if kind == FieldType::Text => text_of(object)
+                .map(Value::Text)
+                .ok_or_else(|| Mismatch::new("a text", shape(json))),
             other => Err(Mismatch::new("a text", shape(other))),
         },
         (FieldType::Choices, Json::Array(items)) => items
@@ -58,8 +95,15 @@ fn from_zoho(kind: FieldType, json: &Json) -> Result<Value, Mismatch> {
             None if json.get("id").is_some_and(Json::is_null) => Ok(Value::Null),
             None => Err(Mismatch::new("a lookup with an id", shape(json))),
         },
-        (kind, Json::String(text)) if text.is_empty() && !matches!(kind, FieldType::Choices) => {
-            Ok(Value::Null)
+        (FieldType::Boolean, Json::String(text)) if text == "true" || text == "false" => {
+            Ok(Value::Boolean(text == "true"))
+        }
+        (FieldType::Decimal, Json::String(text)) => {
+            decimal(text).ok_or_else(|| Mismatch::new("a decimal number", "a text"))
+        }
+        // The date of an instant depends on where one stands.
+        (FieldType::Date, Json::String(text)) if text.len() != DATE_LENGTH => {
+            Err(Mismatch::new("a date like 2026-11-23", "a text"))
         }
         (FieldType::Instant, Json::String(text)) => text
             .parse()
@@ -67,6 +111,21 @@ fn from_zoho(kind: FieldType, json: &Json) -> Result<Value, Mismatch> {
             .map_err(|_| Mismatch::new("an instant with an offset", "a text")),
         (kind, json) => Value::from_json(kind, json),
     }
+}
+
+/// The length of a date like 2026-11-23.
+const DATE_LENGTH: usize = 10;
+
+/// What of an object is a text: the name of a layout, and a recurrence or an alarm as the JSON that it is, keys in order.
+fn text_of(object: &serde_json::Map<String, Json>) -> Option<String> {
+    if ["RRULE", "ALARM"]
+        .iter()
+        .any(|key| object.contains_key(*key))
+    {
+        return Some(Json::Object(object.clone()).to_string());
+    }
+    let name = object.get("name").and_then(Json::as_str)?;
+    (object.contains_key("id") && !name.is_empty()).then(|| name.to_owned())
 }
 
 /// Zoho sends an empty multi-select as `[]` or null; both are no value.
@@ -119,7 +178,6 @@ pub struct NotInZoho {
 mod tests {
     use super::*;
     use crate::object::Object;
-    use proptest::prelude::*;
 
     fn row(raw: &str) -> Row {
         serde_json::from_str(&format!(r#"{{"id":"1","F":{raw}}}"#)).unwrap()
@@ -189,22 +247,7 @@ mod tests {
             assert!(!error.contains("secret"), "{error}");
         }
     }
-
-    proptest! {
-        #[test]
-        fn what_is_pushed_reads_back_the_same(mantissa in -10i64.pow(15)..10i64.pow(15), scale in 0u32..9, seconds in 0i64..4_000_000_000, text in "\\PC{1,40}") {
-            let instant = jiff::Timestamp::from_second(seconds).unwrap();
-            for (kind, value) in [
-                (FieldType::Decimal, Value::Decimal(rust_decimal::Decimal::new(mantissa, scale).normalize())),
-                (FieldType::Integer, Value::Integer(mantissa)),
-                (FieldType::Instant, Value::Instant(instant)),
-                (FieldType::Date, Value::Date(instant.to_zoned_datetime(jiff::tz::TimeZone::UTC).date())),
-                (FieldType::Text, Value::Text(text.clone())),
-                (FieldType::Choices, Value::choices(vec![text.clone(), "b".into()])),
-            ] {
-                let sent = push(&value).unwrap();
-                prop_assert_eq!(read(kind, sent.as_str()), Ok(value));
-            }
-        }
-    }
 }
+
+#[cfg(test)]
+mod laws;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::{Timestamp, civil};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -12,7 +13,7 @@ use crate::identifier::ZohoField;
 use crate::row::{Row, lookup_id};
 
 /// A filter: a condition, or a group of filters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Filter {
     /// Every one of these holds; with none, every row is in.
@@ -24,7 +25,7 @@ pub enum Filter {
 }
 
 /// A field compared with a value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// The Zoho field.
@@ -34,11 +35,12 @@ pub struct Condition {
     /// What the field is compared with: one value, a list for `in` and `not_in`, a pair for `between` and `not_between`, nothing for
     /// `is_empty` and `is_not_empty`.
     #[serde(default, skip_serializing_if = "Json::is_null")]
+    #[schemars(schema_with = "crate::schema::compared")]
     pub value: Json,
 }
 
 /// Zoho's comparators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are Zoho's own and say it all")]
 pub enum Comparator {
@@ -169,7 +171,7 @@ impl Condition {
             single => matches(single),
         };
         let ordered = |accept: fn(std::cmp::Ordering) -> bool| {
-            each(&|item| compare(item, &self.value).is_some_and(accept))
+            !empty && each(&|item| compare(item, &self.value).is_some_and(accept))
         };
         let among = || {
             self.value
@@ -202,7 +204,7 @@ impl Condition {
             C::LessEqual => ordered(std::cmp::Ordering::is_le),
             C::GreaterThan => ordered(std::cmp::Ordering::is_gt),
             C::GreaterEqual => ordered(std::cmp::Ordering::is_ge),
-            C::Between => between(),
+            C::Between => !empty && between(),
             C::NotBetween => empty || !between(),
             C::Contains => text(|have, want| have.contains(want)),
             C::NotContains => empty || !text(|have, want| have.contains(want)),
@@ -334,3 +336,6 @@ mod tests {
         assert_eq!(problems[0].path, ".all[0].where.value");
     }
 }
+
+#[cfg(test)]
+mod laws;

@@ -25,7 +25,8 @@ impl Disposition {
     pub fn redelivered_after(self, received: u32) -> Duration {
         match self {
             Self::Retry => {
-                let seconds = 5 * 4_u64.saturating_pow(received.saturating_sub(1));
+                let times = 4_u64.saturating_pow(received.saturating_sub(1));
+                let seconds = 5_u64.saturating_mul(times);
                 Duration::from_secs(seconds).min(LONGEST)
             }
             Self::RetryAfter(delay) => delay.min(LONGEST),

@@ -19,16 +19,19 @@ pub mod lack;
 pub mod mapping;
 pub mod merge;
 pub mod message;
+pub mod metadata;
 pub mod oauth;
 pub mod object;
 pub mod outgoing;
 pub mod record;
 pub mod row;
 pub mod run;
+pub mod schema;
 pub mod secret;
 pub mod select;
 pub mod settings;
 pub mod value;
+pub mod zoho_field;
 
 pub mod port;
 

@@ -156,20 +156,25 @@ impl FieldPlan {
     /// The columns without which a row's identity or scope can't be told.
     #[must_use]
     pub fn essential_columns(&self) -> BTreeSet<String> {
-        let identity = match &self.identity {
-            Identity::Field(field) | Identity::FoldedField(field) => Some(field),
-            Identity::Own => None,
-        };
         let filtered = self.filter.iter().flat_map(Filter::fields);
         let parents = parent_lookups(self.object)
             .iter()
             .map(|(field, _)| (*field).to_owned());
-        identity
+        self.identity_field()
             .into_iter()
             .chain(filtered)
             .map(ToString::to_string)
             .chain(parents)
             .collect()
+    }
+
+    /// The Zoho field that identifies a record on the platform, where one does.
+    #[must_use]
+    pub fn identity_field(&self) -> Option<&ZohoField> {
+        match &self.identity {
+            Identity::Field(field) | Identity::FoldedField(field) => Some(field),
+            Identity::Own => None,
+        }
     }
 
     /// The mapping of a platform field.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::criteria::Filter;
@@ -10,7 +11,7 @@ use crate::object::Object;
 use crate::value::FieldType;
 
 /// The settings of one connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The Zoho account field that holds the platform's identity of an account (I1).
@@ -24,16 +25,20 @@ pub struct Settings {
     /// Whether tasks are written to Zoho, creation included (W1).
     pub task_writeback: bool,
     /// The objects other than tasks that may be created in Zoho (W2).
+    #[schemars(schema_with = "crate::schema::creatable")]
     pub create_in_zoho: BTreeSet<Object>,
     /// Who wins when both sides changed a field differently (W4).
     pub conflicts: ConflictPolicy,
     /// Only members of one of these segments are created or updated in Zoho; none selected means every record (W3).
     pub segments: BTreeSet<String>,
     /// The Zoho automations that a write may trigger (W5): `workflow`, `approval`, `blueprint`, `pathfinder`, `orchestration`.
+    #[schemars(schema_with = "crate::schema::triggers")]
     pub trigger: BTreeSet<String>,
     /// The hour of the organisation's own clock at which the full sync is due, 0 to 23.
+    #[schemars(range(min = 0, max = 23))]
     pub night_hour: i8,
     /// The part of the organisation's daily credits that Tandem may spend, in percent (C7).
+    #[schemars(range(min = 1, max = 100))]
     pub credit_share: u8,
     /// What the log keeps (L1).
     pub log: LogSettings,
@@ -46,7 +51,7 @@ pub struct Settings {
 }
 
 /// Whether the platform's records come from Zoho or exist already (S7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceMode {
     /// A record in scope comes into being on the platform.
@@ -57,7 +62,7 @@ pub enum SourceMode {
 }
 
 /// Who wins a conflict (W4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConflictPolicy {
     /// Zoho's value wins.
@@ -70,27 +75,29 @@ pub enum ConflictPolicy {
 }
 
 /// What the log keeps.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
     /// For how many days, 1 to 365.
+    #[schemars(range(min = 1, max = 365))]
     pub keep_days: u16,
     /// Whether values are kept, or only which fields changed.
     pub values: bool,
 }
 
 /// When a removal waits for a person's yes: beyond both numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RemovalGuard {
     /// More than this part of the object's records, in percent.
+    #[schemars(range(min = 0, max = 100))]
     pub percent: u8,
     /// More than this many records.
     pub records: u64,
 }
 
 /// The settings of one object.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ObjectSettings {
     /// Which Zoho records are in scope; absent: all (S1 to S3). Users take none (S4).
@@ -102,7 +109,7 @@ pub struct ObjectSettings {
 }
 
 /// What ties a Zoho field to a platform field (F1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
     /// The Zoho field.
@@ -127,7 +134,7 @@ pub struct Mapping {
 }
 
 /// Which way values go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From Zoho to the platform.
@@ -140,7 +147,7 @@ pub enum Direction {
 }
 
 /// What no value means on the side that receives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NullMeans {
     /// The field is cleared.
@@ -151,7 +158,7 @@ pub enum NullMeans {
 }
 
 /// What becomes of a multi-select's other values on a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChoicesMode {
     /// They go.
@@ -219,7 +226,7 @@ pub struct Problem {
     pub problem: String,
 }
 
-const TRIGGERS: [&str; 5] = [
+pub(crate) const TRIGGERS: [&str; 5] = [
     "workflow",
     "approval",
     "blueprint",

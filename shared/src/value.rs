@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::identifier::{FieldName, PlatformId, ZohoId};
@@ -13,7 +14,7 @@ use crate::object::Object;
 pub type Fields = BTreeMap<FieldName, Value>;
 
 /// The type of a platform field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldType {
     /// Free text.
@@ -247,13 +248,27 @@ impl Value {
     }
 }
 
-/// Parses an exact decimal, with or without an exponent.
+/// Parses an exact decimal, with or without an exponent; none: it is no number, or it has more digits than are kept exactly.
 #[must_use]
 pub fn decimal(text: &str) -> Option<Value> {
-    Decimal::from_str_exact(text)
-        .or_else(|_| Decimal::from_scientific(text))
-        .ok()
-        .map(|value| Value::Decimal(value.normalize()))
+    let (digits, exponent) = match text.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, exponent.parse::<i64>().ok()?),
+        None => (text, 0),
+    };
+    let number = Decimal::from_str_exact(digits).ok()?.normalize();
+    if number.is_zero() {
+        return Some(Value::Decimal(Decimal::ZERO));
+    }
+    let scale = i64::from(number.scale()).checked_sub(exponent)?;
+    let shifted = match u32::try_from(scale) {
+        Ok(scale) => Decimal::try_from_i128_with_scale(number.mantissa(), scale).ok()?,
+        Err(_) => {
+            let zeros = u32::try_from(scale.checked_neg()?).ok()?;
+            let shifted = 10i128.checked_pow(zeros)?.checked_mul(number.mantissa())?;
+            Decimal::try_from_i128_with_scale(shifted, 0).ok()?
+        }
+    };
+    Some(Value::Decimal(shifted.normalize()))
 }
 
 /// A value that does not fit its field's type.

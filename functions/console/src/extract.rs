@@ -29,6 +29,18 @@ pub(crate) struct OfConnection {
     pub connection: ConnectionId,
 }
 
+/// The path of a version of a connection's settings.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct OfVersion {
+    /// The connection's id.
+    #[param(value_type = String, example = "acme")]
+    pub connection: ConnectionId,
+    /// The version.
+    #[param(minimum = 1, example = 3)]
+    pub version: u64,
+}
+
 /// The path of something that belongs to one object of a connection.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -108,6 +120,25 @@ impl<S: Send + Sync> FromRequestParts<S> for OfConnection {
         let params = path_of(parts, state).await?;
         Ok(Self {
             connection: parsed(&params, "connection")?,
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OfVersion {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = path_of(parts, state).await?;
+        let version = parameter(&params, "version").unwrap_or_default();
+        let shown: String = version.chars().take(100).collect();
+        Ok(Self {
+            connection: parsed(&params, "connection")?,
+            version: version.parse().map_err(|_| {
+                Problem::new(
+                    Kind::NotFound,
+                    format!("{shown:?} is no version of settings: use its number, like 3"),
+                )
+            })?,
         })
     }
 }

@@ -14,7 +14,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tandem::port::Ports;
 
-pub use api::{openapi, openapi_json};
+pub use api::{openapi, openapi_json, settings_schema_json};
 
 use problem::Problem;
 

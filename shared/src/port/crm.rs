@@ -13,6 +13,8 @@ use crate::row::{Outgoing, Row};
 use crate::secret::{OAuthClient, Secret};
 use crate::select::{Count, Select};
 
+pub use crate::zoho_field::FieldInfo;
+
 /// What an accounts server granted.
 #[derive(Debug, Clone)]
 pub struct Grant {
@@ -63,27 +65,6 @@ pub struct GrantedOrganisation {
     pub edition: String,
     /// How many users its licence covers, which its credits depend on.
     pub users: u64,
-}
-
-/// What Zoho says about a field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldInfo {
-    /// Its API name.
-    pub api_name: String,
-    /// Its label for people.
-    pub label: String,
-    /// Zoho's data type.
-    pub data_type: String,
-    /// Whether the token's user can't write it, or nobody can.
-    pub read_only: bool,
-    /// Whether a record can't be without it.
-    pub mandatory: bool,
-    /// Whether no two records may have the same value.
-    pub unique: bool,
-    /// The most characters of a text.
-    pub length: Option<u64>,
-    /// The picklist's actual values.
-    pub choices: Vec<String>,
 }
 
 /// A record that Zoho stored.

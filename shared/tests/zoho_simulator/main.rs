@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod failures;
+mod fields;
 mod grants;
 mod reads;
 mod writes;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 use tandem::adapter::zoho::ZohoCrm;
 use tandem::data_centre::{DataCentre, Directory};
 use tandem::identifier::ZohoId;
+use tandem::lack::MODIFIED_TIME;
 use tandem::object::Object;
 use tandem::port::{Caller, Crm, CrmError, Grant, Rows};
 use tandem::row::{JsonText, Outgoing, Row};
@@ -127,7 +129,7 @@ impl World {
     async fn select(&self, object: Object, which: Which, limit: usize) -> Result<Rows, CrmError> {
         let select = Select {
             object,
-            columns: Vec::new(),
+            columns: vec![MODIFIED_TIME.to_owned()],
             which,
             limit,
         };

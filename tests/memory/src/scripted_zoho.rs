@@ -16,6 +16,7 @@ use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret};
 use tandem::select::{Count, Select};
 
+use crate::fields::usual_fields;
 use crate::lock::locked;
 
 /// What a customer grants.
@@ -312,25 +313,9 @@ impl Crm for ScriptedZoho {
     ) -> Result<Reply<Vec<FieldInfo>>, CrmError> {
         self.api("fields", caller)?;
         let hidden = self.state().hidden.clone();
-        let names = object.core_fields().iter().map(|field| field.zoho);
-        let mut names: Vec<_> = names
-            .chain(["Modified_Time", "AccountExternalID"])
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        let fields = names
+        let fields = usual_fields(object)
             .into_iter()
-            .filter(|name| !hidden.contains(&(object, (*name).to_owned())))
-            .map(|name| FieldInfo {
-                api_name: name.to_owned(),
-                label: name.replace('_', " "),
-                data_type: "text".to_owned(),
-                read_only: false,
-                mandatory: false,
-                unique: true,
-                length: None,
-                choices: Vec::new(),
-            });
+            .filter(|field| !hidden.contains(&(object, field.api_name.clone())));
         Ok(reply(fields.collect()))
     }
 

@@ -42,7 +42,10 @@ struct Description;
 pub(crate) fn router() -> Router<Deps> {
     let (router, description) = described().split_for_parts();
     let json = axum::Json(finished(description));
-    router.route("/openapi.json", get(async move || json.clone()))
+    let schema = axum::Json(tandem::schema::of_settings());
+    router
+        .route("/openapi.json", get(async move || json.clone()))
+        .route("/settings.schema.json", get(async move || schema.clone()))
 }
 
 /// The API's description, as `GET /api/openapi.json` serves it.
@@ -61,6 +64,16 @@ pub fn openapi_json() -> Result<String, serde_json::Error> {
     Ok(json)
 }
 
+/// The schema of the settings document as the file `settings.schema.json` has it.
+///
+/// # Errors
+/// When it can't be written as JSON.
+pub fn settings_schema_json() -> Result<String, serde_json::Error> {
+    let mut json = serde_json::to_string_pretty(&tandem::schema::of_settings())?;
+    json.push('\n');
+    Ok(json)
+}
+
 fn described() -> OpenApiRouter<Deps> {
     let routes = OpenApiRouter::new()
         .routes(routes!(connections::list, connections::create))
@@ -70,7 +83,9 @@ fn described() -> OpenApiRouter<Deps> {
         .routes(routes!(connections::disconnect))
         .routes(routes!(connections::preflight))
         .routes(routes!(settings::show, settings::replace))
+        .routes(routes!(settings::export))
         .routes(routes!(settings::history))
+        .routes(routes!(settings::version))
         .routes(routes!(runs::list, runs::start))
         .routes(routes!(runs::show))
         .routes(routes!(log::list))

@@ -18,7 +18,7 @@ pub(crate) use names::{
 pub(crate) use preflight::{FindingView, PreflightView};
 pub(crate) use record::{ParkedRecord, RecordDetail, RecordView, Removal, Unlinked};
 pub(crate) use run::{RunDetail, RunView};
-pub(crate) use settings::{SettingsDocument, SettingsView};
+pub(crate) use settings::{SavedSettings, SettingsDocument, SettingsView};
 
 use std::collections::BTreeMap;
 

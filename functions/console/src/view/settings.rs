@@ -8,6 +8,8 @@ use tandem::port::SettingsVersion;
 use tandem::settings::Settings;
 use utoipa::ToSchema;
 
+use crate::problem::Mistake;
+
 /// A version of a connection's settings.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SettingsView {
@@ -29,6 +31,24 @@ impl From<&SettingsVersion> for SettingsView {
             settings: saved.settings.clone(),
         }
     }
+}
+
+/// Settings that were just saved.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SavedSettings {
+    /// The version that they are now.
+    pub version: u64,
+    /// When it was saved.
+    #[schema(value_type = String, format = DateTime)]
+    pub saved_at: Timestamp,
+    /// The settings.
+    #[schema(value_type = SettingsDocument)]
+    pub settings: Settings,
+    /// Whether every field that they name was looked up in Zoho. It can't be while nobody has granted access, or where Zoho does not let
+    /// the granting user see a module's fields; the preflight after connecting looks again.
+    pub checked_against_zoho: bool,
+    /// What may not be as intended, although it was saved.
+    pub warnings: Vec<Mistake>,
 }
 
 macro_rules! described {

@@ -11,8 +11,9 @@ use super::desk::Desk;
 fn segment() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::sample::select(vec![
-            "connections", "acme", "gone", "settings", "history", "runs", "log", "parked", "removals", "account", "contact", "task", "deal",
+            "connections", "acme", "gone", "settings", "history", "export", "runs", "log", "parked", "removals", "account", "contact", "task", "deal",
             "user", "A-1", "edits", "retry", "dismiss", "enable", "pause", "disconnect", "preflight", "approve", "reject", "openapi.json",
+            "settings.schema.json", "1",
             "01JD8QK3ZV5W7Y0B2C4E6G8H9J", "..", ".", "~", "~YS9i", "%2F", "%ff", "%00", "%", "%zz", "",
         ])
         .prop_map(str::to_owned),

@@ -120,7 +120,9 @@ async fn every_route_names_the_unknown_connection() {
     for path in [
         "",
         "/settings",
+        "/settings/export",
         "/settings/history",
+        "/settings/history/1",
         "/runs",
         "/runs/01JD8QK3ZV5W7Y0B2C4E6G8H9J",
         "/log",

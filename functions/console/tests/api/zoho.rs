@@ -1,5 +1,6 @@
-//! A Zoho that has nothing: no rows, no fields, and it revokes what it is told to.
+//! A Zoho that has the usual fields and no rows, and revokes what it is told to.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -13,14 +14,28 @@ use tandem::port::{
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret};
 use tandem::select::{Count, Select};
-use tandem_memory::Nobody;
+use tandem_memory::{Nobody, field, usual_fields};
 
 #[derive(Default)]
 pub(crate) struct EmptyZoho {
     revoked: Mutex<Vec<(DataCentre, String)>>,
+    /// The fields that differ from the usual ones; none: hidden.
+    fields: Mutex<BTreeMap<(Object, String), Option<FieldInfo>>>,
 }
 
 impl EmptyZoho {
+    /// Adds a field, in place of the one of that name.
+    pub(crate) fn shows(&self, object: Object, field: FieldInfo) {
+        let key = (object, field.api_name.clone());
+        self.fields.lock().unwrap().insert(key, Some(field));
+    }
+
+    /// Hides a field.
+    pub(crate) fn hides(&self, object: Object, name: &str) {
+        let key = (object, name.to_owned());
+        self.fields.lock().unwrap().insert(key, None);
+    }
+
     /// The refresh tokens that were revoked, and where.
     pub(crate) fn revoked(&self) -> Vec<(DataCentre, String)> {
         self.revoked.lock().unwrap().clone()
@@ -69,8 +84,14 @@ impl Crm for EmptyZoho {
         Nobody.organisation(caller).await
     }
 
-    async fn fields(&self, _: &Caller, _: Object) -> Result<Reply<Vec<FieldInfo>>, CrmError> {
-        reply(Vec::new())
+    async fn fields(&self, _: &Caller, object: Object) -> Result<Reply<Vec<FieldInfo>>, CrmError> {
+        let differing = self.fields.lock().unwrap();
+        let mut fields = usual_fields(object);
+        fields.push(field("Tier", "picklist"));
+        fields.retain(|field| !differing.contains_key(&(object, field.api_name.clone())));
+        let of = differing.iter().filter(|((other, _), _)| *other == object);
+        fields.extend(of.filter_map(|(_, field)| field.clone()));
+        reply(fields)
     }
 
     async fn select(&self, _: &Caller, _: &Select) -> Result<Reply<Rows>, CrmError> {

@@ -236,7 +236,13 @@ fn field(json: &Value) -> Option<FieldInfo> {
         .and_then(|operations| is(operations, "api_update"));
     let choices = json.get("pick_list_values").and_then(Value::as_array);
     let choices = choices.into_iter().flatten();
+    let returns = ["formula", "rollup_summary"]
+        .into_iter()
+        .find_map(|key| wire::text(json.get(key)?, "return_type"));
     Some(FieldInfo {
+        json_type: wire::text(json, "json_type").map(str::to_owned),
+        returns: returns.map(str::to_owned),
+        targets: targets(json),
         label: label.unwrap_or(&api_name).to_owned(),
         data_type: wire::text(json, "data_type")?.to_owned(),
         read_only: is(json, "read_only") == Some(true)
@@ -255,6 +261,18 @@ fn field(json: &Value) -> Option<FieldInfo> {
             .collect(),
         api_name,
     })
+}
+
+/// The modules that a lookup names records of; Zoho writes a module as its name or as an object with it.
+fn targets(json: &Value) -> Vec<String> {
+    let one = json.pointer("/lookup/module").into_iter();
+    let several = json
+        .pointer("/multi_module_lookup/modules")
+        .and_then(Value::as_array);
+    one.chain(several.into_iter().flatten())
+        .filter_map(|module| module.as_str().or_else(|| wire::text(module, "api_name")))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn organisation(json: &Value) -> Option<GrantedOrganisation> {

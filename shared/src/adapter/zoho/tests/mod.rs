@@ -126,7 +126,7 @@ fn caller() -> Caller {
 fn contacts() -> Select {
     Select {
         object: Object::Contact,
-        columns: vec!["Email".into()],
+        columns: vec!["Modified_Time".into(), "Email".into()],
         which: Which::Changed {
             since: time("2026-11-23T10:00:00Z"),
             after: None,

@@ -234,11 +234,8 @@ async fn fields_tell_what_may_be_written() {
         api_name: api_name.into(),
         label: "Label".into(),
         data_type: "picklist".into(),
-        read_only: false,
-        mandatory: false,
-        unique: false,
         length: Some(120),
-        choices: Vec::new(),
+        ..FieldInfo::default()
     };
     let body = value!({ "fields": [
         field("Plain", value!({})),
@@ -252,6 +249,11 @@ async fn fields_tell_what_may_be_written() {
         field("Computed", value!({ "operation_type": { "api_update": false } })),
         field("Number", value!({ "unique": { "casesensitive": false }, "length": null })),
         field("Bare", value!({ "operation_type": null, "unique": null, "pick_list_values": null })),
+        field("Age", value!({ "json_type": "double", "formula": { "return_type": "double" }, "rollup_summary": {} })),
+        field("Total", value!({ "formula": {}, "rollup_summary": { "return_type": "currency" } })),
+        field("Account", value!({ "lookup": { "module": { "api_name": "Accounts", "id": "1" } } })),
+        field("Old_Account", value!({ "lookup": { "module": "Accounts" } })),
+        field("What", value!({ "lookup": {}, "multi_module_lookup": { "modules": [{ "api_name": "Accounts" }, { "api_name": "Deals" }] } })),
     ] });
     let script = Script::new([Ok(json(200, &body)), Ok(answer(204, ""))]);
     let crm = script.crm();
@@ -278,6 +280,27 @@ async fn fields_tell_what_may_be_written() {
                 ..plain("Number")
             },
             plain("Bare"),
+            FieldInfo {
+                json_type: Some("double".into()),
+                returns: Some("double".into()),
+                ..plain("Age")
+            },
+            FieldInfo {
+                returns: Some("currency".into()),
+                ..plain("Total")
+            },
+            FieldInfo {
+                targets: vec!["Accounts".into()],
+                ..plain("Account")
+            },
+            FieldInfo {
+                targets: vec!["Accounts".into()],
+                ..plain("Old_Account")
+            },
+            FieldInfo {
+                targets: vec!["Accounts".into(), "Deals".into()],
+                ..plain("What")
+            },
         ]
     );
     let none = crm.fields(&caller(), Object::Deal).await.unwrap();
