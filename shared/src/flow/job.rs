@@ -13,6 +13,7 @@ use crate::object::Object;
 use crate::port::{CrmError, Ports, SettingsVersion};
 
 use super::Error;
+use super::calculate::Desk;
 use super::session::Session;
 
 /// Until when an invocation may work; what is left goes on in another one.
@@ -40,6 +41,8 @@ pub struct Job<'a> {
     pub settings: SettingsVersion,
     /// The session with Zoho.
     pub session: Session,
+    /// Its calculated fields.
+    pub calculations: Desk<'a>,
     /// The run that the job belongs to; none: writeback.
     pub run: Option<RunId>,
     /// Until when it may work.
@@ -60,11 +63,13 @@ impl<'a> Job<'a> {
         let connection = runnable(ports, id).await?;
         let settings = ports.store.settings(id).await?;
         let session = Session::open(ports, &connection)?;
+        let calculations = Desk::new(ports, &connection, &settings.settings);
         Ok(Self {
             ports,
             connection,
             settings,
             session,
+            calculations,
             run,
             deadline,
         })
