@@ -1,5 +1,5 @@
-//! Sync filters: criteria over a Zoho row's fields with Zoho's comparators, in and/or groups. Evaluated here, on rows already read, so
-//! that a filter never decides what is read.
+//! Filters: criteria with Zoho's comparators, in and/or groups. A sync filter is over a Zoho row's fields and evaluated here, on rows already
+//! read, so that it never decides what is read. A calculated field's filter is over a record's fields, and knows today.
 
 use std::collections::BTreeSet;
 
@@ -12,28 +12,28 @@ use serde_json::Value as Json;
 use crate::identifier::ZohoField;
 use crate::row::{Row, lookup_id};
 
-/// A filter: a condition, or a group of filters.
+/// A filter over fields named by `F`: a condition, or a group of filters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Filter {
+pub enum Filter<F = ZohoField> {
     /// Every one of these holds; with none, every row is in.
-    All(Vec<Filter>),
+    All(Vec<Filter<F>>),
     /// At least one of these holds; with none, no row is in.
-    Any(Vec<Filter>),
+    Any(Vec<Filter<F>>),
     /// One condition.
-    Where(Condition),
+    Where(Condition<F>),
 }
 
 /// A field compared with a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Condition {
-    /// The Zoho field.
-    pub field: ZohoField,
+pub struct Condition<F = ZohoField> {
+    /// The field.
+    pub field: F,
     /// How they are compared.
     pub comparator: Comparator,
     /// What the field is compared with: one value, a list for `in` and `not_in`, a pair for `between` and `not_between`, nothing for
-    /// `is_empty` and `is_not_empty`.
+    /// `is_empty` and `is_not_empty`. In a calculated field's filter `{"today": 7}` stands for the day in a week.
     #[serde(default, skip_serializing_if = "Json::is_null")]
     #[schemars(schema_with = "crate::schema::compared")]
     pub value: Json,
@@ -76,59 +76,91 @@ impl Filter {
     /// Whether the row meets the filter.
     #[must_use]
     pub fn admits(&self, row: &Row) -> bool {
-        match self {
-            Self::All(filters) => filters.iter().all(|filter| filter.admits(row)),
-            Self::Any(filters) => filters.iter().any(|filter| filter.admits(row)),
-            Self::Where(condition) => condition.holds(&row.json(condition.field.as_str())),
-        }
-    }
-
-    /// The Zoho fields that the filter looks at.
-    #[must_use]
-    pub fn fields(&self) -> BTreeSet<&ZohoField> {
-        match self {
-            Self::All(filters) | Self::Any(filters) => {
-                filters.iter().flat_map(Self::fields).collect()
-            }
-            Self::Where(condition) => BTreeSet::from([&condition.field]),
-        }
+        self.holds(&|condition| condition.holds(&row.json(condition.field.as_str())))
     }
 
     /// Checks that each comparator has the kind of value it compares with.
     #[must_use]
     pub fn problems(&self) -> Vec<Error> {
         let mut found = Vec::new();
-        self.check("", &mut found);
+        for (path, condition) in self.conditions() {
+            let problem = match condition.todays().is_empty() {
+                true => condition.problem(),
+                // Rows are looked at only when they change, so a filter that moves with the day would never be asked again.
+                false => Some(
+                    "today is only known to calculated fields: compare with a date, or filter by a field that Zoho keeps up to date",
+                ),
+            };
+            found.extend(problem.map(|problem| Error {
+                path: format!("{path}.value"),
+                problem,
+            }));
+        }
+        found
+    }
+}
+
+impl<F> Filter<F> {
+    /// Whether the filter holds, given which of its conditions do.
+    pub fn holds(&self, holds: &dyn Fn(&Condition<F>) -> bool) -> bool {
+        match self {
+            Self::All(filters) => filters.iter().all(|filter| filter.holds(holds)),
+            Self::Any(filters) => filters.iter().any(|filter| filter.holds(holds)),
+            Self::Where(condition) => holds(condition),
+        }
+    }
+
+    /// The fields that the filter looks at.
+    #[must_use]
+    pub fn fields(&self) -> BTreeSet<&F>
+    where
+        F: Ord,
+    {
+        let conditions = self.conditions().into_iter();
+        conditions.map(|(_, condition)| &condition.field).collect()
+    }
+
+    /// The conditions, each with its place as a JSON path below the filter.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<(String, &Condition<F>)> {
+        let mut found = Vec::new();
+        self.collect("", &mut found);
         found
     }
 
-    fn check(&self, path: &str, found: &mut Vec<Error>) {
-        match self {
-            Self::All(filters) => filters
-                .iter()
-                .enumerate()
-                .for_each(|(index, filter)| filter.check(&format!("{path}.all[{index}]"), found)),
-            Self::Any(filters) => filters
-                .iter()
-                .enumerate()
-                .for_each(|(index, filter)| filter.check(&format!("{path}.any[{index}]"), found)),
+    fn collect<'a>(&'a self, path: &str, found: &mut Vec<(String, &'a Condition<F>)>) {
+        let (name, filters) = match self {
+            Self::All(filters) => ("all", filters),
+            Self::Any(filters) => ("any", filters),
             Self::Where(condition) => {
-                if let Some(problem) = condition.problem() {
-                    found.push(Error {
-                        path: format!("{path}.where.value"),
-                        problem,
-                    });
-                }
+                found.push((format!("{path}.where"), condition));
+                return;
             }
+        };
+        for (index, filter) in filters.iter().enumerate() {
+            filter.collect(&format!("{path}.{name}[{index}]"), found);
         }
     }
 }
 
-impl Condition {
-    fn problem(&self) -> Option<&'static str> {
+impl<F> Condition<F> {
+    /// The days that the condition compares with, counted from today.
+    #[must_use]
+    pub fn todays(&self) -> Vec<i32> {
+        match &self.value {
+            Json::Array(items) => items.iter().filter_map(days_from_today).collect(),
+            single => days_from_today(single).into_iter().collect(),
+        }
+    }
+
+    /// Whether the comparator has the kind of value that it compares with; if not, what would be right.
+    #[must_use]
+    pub fn problem(&self) -> Option<&'static str> {
         use Comparator as C;
-        let scalar =
-            |value: &Json| matches!(value, Json::String(_) | Json::Number(_) | Json::Bool(_));
+        let scalar = |value: &Json| {
+            matches!(value, Json::String(_) | Json::Number(_) | Json::Bool(_))
+                || days_from_today(value).is_some()
+        };
         match (self.comparator, &self.value) {
             (C::IsEmpty | C::IsNotEmpty, Json::Null) => None,
             (C::IsEmpty | C::IsNotEmpty, _) => {
@@ -163,7 +195,24 @@ impl Condition {
         }
     }
 
-    fn holds(&self, actual: &Json) -> bool {
+    /// Whether the condition holds for a field's value; it must not name today.
+    #[must_use]
+    pub fn holds(&self, actual: &Json) -> bool {
+        self.holds_with(&self.value, actual)
+    }
+
+    /// Whether the condition holds for a field's value when each `{"today": n}` of its own is the day that `day` gives.
+    #[must_use]
+    pub fn holds_on(&self, day: &dyn Fn(i32) -> Json, actual: &Json) -> bool {
+        let resolve = |value: &Json| days_from_today(value).map_or_else(|| value.clone(), day);
+        let wanted = match &self.value {
+            Json::Array(items) => items.iter().map(resolve).collect(),
+            single => resolve(single),
+        };
+        self.holds_with(&wanted, actual)
+    }
+
+    fn holds_with(&self, wanted: &Json, actual: &Json) -> bool {
         use Comparator as C;
         let empty = is_empty(actual);
         let each = |matches: &dyn Fn(&Json) -> bool| match actual {
@@ -171,15 +220,15 @@ impl Condition {
             single => matches(single),
         };
         let ordered = |accept: fn(std::cmp::Ordering) -> bool| {
-            !empty && each(&|item| compare(item, &self.value).is_some_and(accept))
+            !empty && each(&|item| compare(item, wanted).is_some_and(accept))
         };
         let among = || {
-            self.value
+            wanted
                 .as_array()
                 .is_some_and(|values| each(&|item| values.iter().any(|value| equal(item, value))))
         };
         let between = || {
-            self.value
+            wanted
                 .as_array()
                 .is_some_and(|bounds| match bounds.as_slice() {
                     [low, high] => each(&|item| {
@@ -190,14 +239,14 @@ impl Condition {
                 })
         };
         let text = |accept: fn(&str, &str) -> bool| {
-            let wanted = self.value.as_str().unwrap_or_default().to_lowercase();
+            let wanted = wanted.as_str().unwrap_or_default().to_lowercase();
             each(&|item| plain(item).is_some_and(|text| accept(&text.to_lowercase(), &wanted)))
         };
         match self.comparator {
             C::IsEmpty => empty,
             C::IsNotEmpty => !empty,
-            C::Equal => !empty && each(&|item| equal(item, &self.value)),
-            C::NotEqual => empty || !each(&|item| equal(item, &self.value)),
+            C::Equal => !empty && each(&|item| equal(item, wanted)),
+            C::NotEqual => empty || !each(&|item| equal(item, wanted)),
             C::In => !empty && among(),
             C::NotIn => empty || !among(),
             C::LessThan => ordered(std::cmp::Ordering::is_lt),
@@ -212,6 +261,16 @@ impl Condition {
             C::EndsWith => text(|have, want| have.ends_with(want)),
         }
     }
+}
+
+/// The furthest day from today that a filter may name: a hundred years either way, well within every calendar.
+const FURTHEST: i32 = 36_500;
+
+/// What `{"today": n}` says.
+fn days_from_today(value: &Json) -> Option<i32> {
+    let object = value.as_object().filter(|object| object.len() == 1)?;
+    let days = i32::try_from(object.get("today")?.as_i64()?).ok()?;
+    (-FURTHEST..=FURTHEST).contains(&days).then_some(days)
 }
 
 fn is_empty(json: &Json) -> bool {
@@ -334,6 +393,36 @@ mod tests {
         let problems = filter.problems();
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].path, ".all[0].where.value");
+    }
+
+    #[test]
+    fn a_sync_filter_knows_no_today() {
+        let filter: Filter = serde_json::from_value(
+            json!({"where": {"field": "A", "comparator": "between", "value": [{"today": 0}, "2026-12-31"]}}),
+        )
+        .unwrap();
+        let problems = filter.problems();
+        assert_eq!(problems[0].path, ".where.value");
+        assert!(problems[0].problem.contains("calculated"));
+    }
+
+    #[test]
+    fn today_is_the_day_that_is_given() {
+        let condition: Condition = serde_json::from_value(
+            json!({"field": "A", "comparator": "between", "value": [{"today": -1}, {"today": 1}]}),
+        )
+        .unwrap();
+        assert_eq!(condition.problem(), None);
+        assert_eq!(condition.todays(), [-1, 1]);
+        let day = |days: i32| json!(format!("2026-11-{:02}", 23 + days));
+        assert!(condition.holds_on(&day, &json!("2026-11-22")));
+        assert!(condition.holds_on(&day, &json!("2026-11-24")));
+        assert!(!condition.holds_on(&day, &json!("2026-11-25")));
+        let far: Condition = serde_json::from_value(
+            json!({"field": "A", "comparator": "equal", "value": {"today": 1_000_000}}),
+        )
+        .unwrap();
+        assert!(far.problem().is_some());
     }
 }
 

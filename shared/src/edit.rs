@@ -123,6 +123,7 @@ pub fn accept(
         return Err(problems);
     }
     if record != *before || before.version == 0 {
+        record.remember_move(before);
         record.parked = None;
         record.updated_at = moment.now;
         record.change = Some(Change {
@@ -159,6 +160,13 @@ fn value_of(
                 format!("{object} has no such field: declare it in the settings with its type"),
             )
         })?;
+    let calculated = &settings.object(object).calculated;
+    if calculated.iter().any(|field| field.platform == *name) {
+        return Err(Problem::field(
+            name,
+            "the field is calculated from other records: change those",
+        ));
+    }
     let mapped = plan.field(name);
     let pushes = mapped.is_some_and(|mapped| mapped.pushes);
     // Until Zoho knows the record, the platform may say what it likes: Zoho's values come over it, or it is created there.

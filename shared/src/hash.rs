@@ -59,6 +59,12 @@ pub fn of_content<'a>(
     digest(&(plan, identity, values, faults.collect::<Vec<_>>()))
 }
 
+/// The digest of what is calculated: another one asks for every account to be looked at anew. The zone is where the day turns.
+#[must_use]
+pub fn of_calculation(fields: &impl Serialize, zone: &str) -> Digest {
+    digest(&(GENERATION, fields, zone))
+}
+
 /// The digest of what was tried: other pending values or other settings are worth another try (W7).
 #[must_use]
 pub fn of_attempt(

@@ -19,7 +19,7 @@ pub struct Entry {
     pub at: Timestamp,
     /// Whether it went as wanted.
     pub outcome: Outcome,
-    /// Which way it went; none for what concerns the connection itself.
+    /// Which way it went; none for what concerns the connection itself, and for what was calculated.
     pub direction: Option<Direction>,
     /// What was done.
     pub action: String,
@@ -97,14 +97,15 @@ impl Entry {
         };
         let (direction, outcome) = match change.action {
             Action::Edited | Action::Pushed | Action::CreatedInZoho | Action::Dismissed => {
-                (Direction::Push, Outcome::Done)
+                (Some(Direction::Push), Outcome::Done)
             }
-            Action::Parked => (Direction::Push, Outcome::Parked),
+            Action::Parked => (Some(Direction::Push), Outcome::Parked),
             Action::Created
             | Action::Pulled
             | Action::Removed
             | Action::Restored
-            | Action::Relinked => (Direction::Pull, Outcome::Done),
+            | Action::Relinked => (Some(Direction::Pull), Outcome::Done),
+            Action::Calculated => (None, Outcome::Done),
         };
         let reason = match change.action {
             Action::Parked => record
@@ -128,7 +129,7 @@ impl Entry {
             ),
             at: record.updated_at,
             outcome,
-            direction: Some(direction),
+            direction,
             action: action_text(change.action),
             object: Some(record.object),
             record: Some(record.id.clone()),

@@ -3,6 +3,8 @@
 //! Layers, lower never names higher: the pure rules (no async, clock, randomness, tracing or I/O), [`port`]s, [`flow`]s, [`adapter`]s and the
 //! Lambda [`edge`]. `shared/README.md` has the vocabulary and the rules; `tests/tidy.rs` checks the directions.
 
+pub mod calculated;
+pub mod calculation;
 pub mod certificate;
 pub mod connection;
 pub mod convert;

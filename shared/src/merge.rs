@@ -162,6 +162,7 @@ pub fn merge(
     };
     let changed = seen_only != *before;
     if changed {
+        record.remember_move(before);
         record.updated_at = moment.now;
         record.change = (!changes.is_empty()).then(|| Change {
             action: Action::Pulled,

@@ -38,6 +38,15 @@ pub enum Work {
         /// The records that came, at most [`crate::select::IN_VALUES`].
         ids: Vec<ZohoId>,
     },
+    /// Calculate the accounts that are marked for it (F5). Which ones the marks say.
+    Calculate {
+        /// The message format: 1.
+        version: Version,
+        /// The connection.
+        connection: ConnectionId,
+        /// The run that asked for it: what is calculated names it as its source.
+        run: RunId,
+    },
 }
 
 /// A message to writeback.
@@ -118,7 +127,9 @@ impl Work {
     #[must_use]
     pub const fn connection(&self) -> &ConnectionId {
         match self {
-            Self::Slice { connection, .. } | Self::Dependants { connection, .. } => connection,
+            Self::Slice { connection, .. }
+            | Self::Dependants { connection, .. }
+            | Self::Calculate { connection, .. } => connection,
         }
     }
 
@@ -128,6 +139,7 @@ impl Work {
         match self {
             Self::Slice { slice, .. } => slice.object,
             Self::Dependants { object, .. } => *object,
+            Self::Calculate { .. } => Object::Account,
         }
     }
 }
@@ -170,6 +182,14 @@ mod tests {
             "edits": [{"id": "a@b.example", "fields": {"phone": "1"}, "segments": ["vip"], "if_version": 3}]});
         let parsed: Writeback = serde_json::from_value(edit.clone()).unwrap();
         assert_eq!(serde_json::to_value(&parsed).unwrap(), edit);
+    }
+
+    #[test]
+    fn what_is_to_be_calculated_is_the_account_workers() {
+        let json = json!({"kind": "calculate", "version": 1, "connection": "acme", "run": "01JD8QK3ZV5W7Y0B2C4E6G8H9J"});
+        let work: Work = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(work.object(), Object::Account);
+        assert_eq!(serde_json::to_value(&work).unwrap(), json);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Record {
     pub zoho_modified_time: Option<Timestamp>,
     /// Set when it is removed (R1).
     pub removed: Option<Removed>,
+    /// The account that it belonged to before the one that it belongs to now: what is calculated there has to be told that it left (F5).
+    pub moved_from: Option<PlatformId>,
     /// What its last version changed, as the log says it.
     pub change: Option<Change>,
     /// When it came to the platform.
@@ -67,6 +69,8 @@ pub enum Side {
     Zoho,
     /// The platform.
     Platform,
+    /// Nobody: it follows from other records (F5).
+    Calculated,
 }
 
 /// Where a value came from (L2).
@@ -160,6 +164,8 @@ pub enum Action {
     Parked,
     /// What waited was dismissed by a person.
     Dismissed,
+    /// What follows from its contacts, deals or tasks was brought up to date (F5).
+    Calculated,
 }
 
 /// One field's change.
@@ -194,6 +200,7 @@ impl Record {
             segments: BTreeSet::new(),
             zoho_modified_time: None,
             removed: None,
+            moved_from: None,
             change: None,
             created_at: now,
             updated_at: now,
@@ -211,6 +218,16 @@ impl Record {
     #[must_use]
     pub fn pending_since(&self) -> Option<Timestamp> {
         self.pending.values().map(|pending| pending.at).min()
+    }
+
+    /// Notes where the record came from if it belongs to another account now than `before`. Every rule that can change a record's account
+    /// ends with this.
+    pub fn remember_move(&mut self, before: &Self) {
+        if let Some(account) = before.account()
+            && self.account() != Some(account)
+        {
+            self.moved_from = Some(account.clone());
+        }
     }
 
     /// The account that the record belongs to, by its platform id.

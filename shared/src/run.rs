@@ -51,6 +51,8 @@ pub enum Stage {
     RemoveAccounts,
     /// Removal of the others, which waits for what became of the accounts.
     RemoveDependants,
+    /// Calculated fields of accounts: last, so that what was removed counts no more.
+    Calculated,
 }
 
 impl Stage {
@@ -64,7 +66,8 @@ impl Stage {
             Self::Tasks => Some(Self::References),
             Self::References => Some(Self::RemoveAccounts),
             Self::RemoveAccounts => Some(Self::RemoveDependants),
-            Self::RemoveDependants | Self::Routine => None,
+            Self::RemoveDependants => Some(Self::Calculated),
+            Self::Calculated | Self::Routine => None,
         }
     }
 
@@ -74,7 +77,7 @@ impl Stage {
         match self {
             Self::Routine => &Object::ALL,
             Self::Users => &[Object::User],
-            Self::Accounts | Self::RemoveAccounts => &[Object::Account],
+            Self::Accounts | Self::RemoveAccounts | Self::Calculated => &[Object::Account],
             Self::ContactsAndDeals => &[Object::Contact, Object::Deal],
             Self::Tasks => &[Object::Task],
             Self::References => &[Object::Account, Object::Contact, Object::Deal, Object::Task],
@@ -215,6 +218,7 @@ pub enum Counter {
     ZohoCredits,
     Announced,
     Resolved,
+    Calculated,
 }
 
 impl Counters {
@@ -347,7 +351,7 @@ mod tests {
     fn the_stages_of_a_full_sync_end() {
         let stages: Vec<Stage> =
             std::iter::successors(Some(Stage::Users), |stage| stage.next()).collect();
-        assert_eq!(stages.len(), 7);
+        assert_eq!(stages.len(), 8);
         assert_eq!(Stage::Routine.next(), None);
     }
 }

@@ -82,8 +82,19 @@ pub(crate) fn triggers(_: &mut SchemaGenerator) -> Schema {
 /// What a filter's field is compared with.
 pub(crate) fn compared(_: &mut SchemaGenerator) -> Schema {
     let scalar = || json_schema!({ "type": ["string", "number", "boolean"] });
+    let today = || {
+        json_schema!({
+            "type": "object",
+            "properties": {
+                "today": { "type": "integer", "description": "The organisation's today and so many days; in calculated fields only." },
+            },
+            "required": ["today"],
+            "additionalProperties": false,
+        })
+    };
+    let single = || json_schema!({ "anyOf": [scalar(), today()] });
     json_schema!({
-        "anyOf": [scalar(), { "type": "array", "minItems": 1, "items": scalar() }, { "type": "null" }],
+        "anyOf": [scalar(), today(), { "type": "array", "minItems": 1, "items": single() }, { "type": "null" }],
     })
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::calculated::{self, Calculated};
 use crate::criteria::Filter;
 use crate::identifier::{FieldName, ZohoField};
 use crate::object::Object;
@@ -106,6 +107,8 @@ pub struct ObjectSettings {
     pub mappings: Vec<Mapping>,
     /// Custom platform fields by name, with their types.
     pub custom_fields: BTreeMap<FieldName, FieldType>,
+    /// Custom fields of accounts that follow from their contacts, deals or tasks (F5).
+    pub calculated: Vec<Calculated>,
 }
 
 /// What ties a Zoho field to a platform field (F1).
@@ -302,6 +305,7 @@ impl Settings {
         for (object, settings) in &self.objects {
             settings.check(*object, &mut refuse);
         }
+        calculated::check(self, &mut refuse);
         found
     }
 }

@@ -18,7 +18,7 @@ use crate::record::Record;
 use crate::value::Value;
 
 use super::job::retention;
-use super::{Error, poll};
+use super::{Error, calculate, poll};
 
 /// How often a record that somebody else wrote meanwhile is read again.
 const ATTEMPTS: usize = 5;
@@ -108,14 +108,11 @@ pub async fn store(
     mut made: Made,
 ) -> Result<Vec<EditAnswer>, Error> {
     let known = ports.store.connection(connection).await?;
-    if known
-        .as_ref()
-        .is_none_or(|known| known.status == Status::Disconnected)
-    {
+    let Some(known) = known.filter(|known| known.status != Status::Disconnected) else {
         return Err(Error::NotFound {
             what: format!("connection {connection}"),
         });
-    }
+    };
     let settings = ports.store.settings(connection).await?;
     let plan = FieldPlan::compile(&settings.settings, object);
     let desk = Desk {
@@ -124,12 +121,14 @@ pub async fn store(
         object,
         settings: &settings,
         plan: &plan,
+        calculations: calculate::Desk::new(ports, &known, &settings.settings),
     };
     let mut answers = Vec::with_capacity(edits.len());
     for edit in edits {
         answers.push(desk.take(edit, made).await?);
         made = made.next();
     }
+    desk.calculations.send(None).await;
     Ok(answers)
 }
 
@@ -140,6 +139,7 @@ struct Desk<'a> {
     object: Object,
     settings: &'a SettingsVersion,
     plan: &'a FieldPlan,
+    calculations: calculate::Desk<'a>,
 }
 
 impl Desk<'_> {
@@ -199,6 +199,8 @@ impl Desk<'_> {
                 return Ok(refused(problems));
             }
             if after == before && before.version > 0 {
+                // The edit came before, and that attempt may have been cut off right after it was stored.
+                self.calculations.note([&before]).await?;
                 return Ok(EditAnswer {
                     id: edit.id,
                     accepted: true,
@@ -210,6 +212,7 @@ impl Desk<'_> {
                 Ok(saved) => {
                     let entry = Entry::of_change(&saved, retention(self.settings));
                     self.ports.store.write(entry.as_slice()).await?;
+                    self.calculations.note([&before, &saved]).await?;
                     return Ok(EditAnswer {
                         id: saved.id,
                         accepted: true,

@@ -13,6 +13,7 @@ use crate::object::Object;
 use crate::port::{CrmError, Ports, SettingsVersion};
 
 use super::Error;
+use super::calculate::Desk;
 use super::reading::Known;
 use super::session::Session;
 
@@ -41,6 +42,8 @@ pub struct Job<'a> {
     pub settings: SettingsVersion,
     /// The session with Zoho.
     pub session: Session,
+    /// Its calculated fields.
+    pub calculations: Desk<'a>,
     /// The run that the job belongs to; none: writeback.
     pub run: Option<RunId>,
     /// Until when it may work.
@@ -63,11 +66,13 @@ impl<'a> Job<'a> {
         let connection = runnable(ports, id).await?;
         let settings = ports.store.settings(id).await?;
         let session = Session::open(ports, &connection)?;
+        let calculations = Desk::new(ports, &connection, &settings.settings);
         Ok(Self {
             ports,
             connection,
             settings,
             session,
+            calculations,
             run,
             deadline,
             known: Known::default(),

@@ -8,6 +8,9 @@ use crate::port::{self, Ports};
 /// The lease under which a connection's tokens are renewed or replaced.
 pub(crate) const TOKENS: &str = "token";
 
+/// The lease under which a connection's account fields are calculated.
+pub(crate) const CALCULATE: &str = "calculate";
+
 /// Longer than a call to an accounts server may last (a minute), so that a lease outlives its holder only if that crashed.
 const HELD_FOR: SignedDuration = SignedDuration::from_secs(90);
 
@@ -39,6 +42,16 @@ impl<'a> Lease<'a> {
             name,
             holder,
         }))
+    }
+
+    /// Holds the lease for longer; false when it ran out and another took it.
+    pub(crate) async fn renew(&self) -> Result<bool, port::Error> {
+        let now = self.ports.clock.now();
+        let until = now.checked_add(HELD_FOR).unwrap_or(now);
+        self.ports
+            .store
+            .lease(self.connection, self.name, self.holder, now, until)
+            .await
     }
 
     /// Gives the lease back. One that can't be given back runs out by itself.

@@ -11,6 +11,7 @@ use crate::record::{Action, Change, FieldChange, Record, Side, Source};
 use crate::value::Value;
 
 use super::Error;
+use super::calculate::Desk;
 
 /// How often a decision is taken anew when somebody else wrote the record meanwhile.
 const ATTEMPTS: usize = 5;
@@ -55,6 +56,12 @@ pub async fn dismiss(
     let (record, retention) = change(ports, connection, object, id, dismissed).await?;
     let line = Entry::of_change(&record, retention);
     ports.store.write(line.as_slice()).await?;
+    let settings = ports.store.settings(connection).await?.settings;
+    if let Some(known) = ports.store.connection(connection).await? {
+        let calculations = Desk::new(ports, &known, &settings);
+        calculations.note([&record]).await?;
+        calculations.send(None).await;
+    }
     Ok(record)
 }
 
@@ -111,6 +118,7 @@ pub fn dismissed(before: &Record, now: Timestamp) -> Option<Record> {
         run: None,
         fields,
     });
+    record.remember_move(before);
     Some(record)
 }
 

@@ -74,8 +74,14 @@ async fn complete_record(
         }
     }
     if completed == record {
-        return Ok(!has_open_reference(&record));
+        let open = has_open_reference(&record);
+        if !open {
+            // An earlier attempt completed it, and may have been cut off right after.
+            job.calculations.note([&record]).await?;
+        }
+        return Ok(!open);
     }
+    completed.remember_move(&record);
     completed.updated_at = job.ports.clock.now();
     completed.change = None;
     let saved = match job.ports.store.save_record(completed).await {
@@ -85,6 +91,7 @@ async fn complete_record(
         Err(error) => return Err(error.into()),
     };
     slice.counters.add(Counter::Resolved, 1);
+    job.calculations.note([&saved]).await?;
     let open = has_open_reference(&saved);
     if let Some(zoho_id) = saved.zoho_id {
         relabel(job, plan, zoho_id, &saved).await?;

@@ -144,6 +144,7 @@ pub async fn approve(
             break;
         }
     }
+    job.calculations.send(None).await;
     job.session.finish().await?;
     Ok(counters)
 }
@@ -201,7 +202,7 @@ async fn held_accounts(job: &Job<'_>, object: Object) -> Result<bool, Error> {
         .any(|candidate| candidate.held))
 }
 
-/// Removes a page of candidates that are still to go: record first, then link, then candidate.
+/// Removes a page of candidates that are still to go: record first, then log and marks, then link, then candidate.
 async fn carry_out(
     job: &Job<'_>,
     object: Object,
@@ -235,6 +236,11 @@ async fn carry_out(
         .store
         .records(job.id(), object, &platform_ids)
         .await?;
+    // Also those that an earlier attempt removed and did not come to mark.
+    let left: BTreeSet<PlatformId> = records
+        .iter()
+        .flat_map(|record| job.calculations.plan.touched(record))
+        .collect();
     let mut entries = Vec::new();
     for record in records {
         let candidate = go
@@ -261,6 +267,7 @@ async fn carry_out(
         })
         .collect();
     job.ports.store.write(&entries).await?;
+    job.calculations.mark(left).await?;
     job.ports.store.save_links(&removed).await?;
     Ok(job
         .ports

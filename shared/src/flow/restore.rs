@@ -7,6 +7,7 @@ use crate::port::{self, Ports};
 use crate::record::{Action, Change, Record, RemovalReason, Removed};
 
 use super::Error;
+use super::calculate::Desk;
 use super::job::retention;
 
 /// How often a record that somebody else wrote meanwhile is read again.
@@ -45,6 +46,11 @@ pub async fn restore(
     }
     restored.extend(bring_back(ports, connection, object, id, |_| true).await?);
     let settings = ports.store.settings(connection).await?;
+    if let Some(known) = ports.store.connection(connection).await? {
+        let desk = Desk::new(ports, &known, &settings.settings);
+        desk.note(&restored).await?;
+        desk.send(None).await;
+    }
     let lines: Vec<Entry> = restored
         .iter()
         .filter_map(|record| Entry::of_change(record, retention(&settings)))

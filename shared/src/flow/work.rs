@@ -8,13 +8,14 @@ use crate::disposition::Disposition;
 use crate::identifier::{ConnectionId, RunId};
 use crate::journal::Outcome;
 use crate::message::Work;
+use crate::object::Object;
 use crate::port::{Ports, Progress};
 use crate::run::{Counter, RunStatus, Slice, SliceKey, Stage};
 
 use super::job::{Deadline, Job};
 use super::routine::Ended;
 use super::runs::Resend;
-use super::{Error, full, references, removal, routine, runs};
+use super::{Error, calculate, full, references, removal, routine, runs};
 
 /// The longest that a queue keeps a message back.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
@@ -41,9 +42,18 @@ pub async fn handle(ports: &Ports, message: &Work, deadline: Deadline) -> Result
         } => match Job::begin(ports, connection, Some(run.clone()), deadline).await {
             Ok(job) => {
                 let brought = routine::dependants(&job, *object, *parent, ids).await;
+                job.calculations.send(job.run.as_ref()).await;
                 job.session.finish().await?;
                 brought.map(drop)
             }
+            Err(error) => Err(error),
+        },
+        Work::Calculate {
+            connection, run, ..
+        } => match Job::begin(ports, connection, Some(run.clone()), deadline).await {
+            Ok(job) => calculate::work(&job).await,
+            // The marks are stored; the routine sync looks for them when the connection runs again.
+            Err(Error::NotRunnable { .. }) => Ok(()),
             Err(error) => Err(error),
         },
     };
@@ -113,7 +123,15 @@ async fn work_on_slice(
         }
         Stage::References => references::complete(&job, &mut slice).await,
         Stage::RemoveAccounts | Stage::RemoveDependants => removal::remove(&job, &mut slice).await,
+        Stage::Calculated => calculate::stage(&job, &mut slice).await,
     };
+    if key.stage == Stage::Routine {
+        if key.object == Object::Account && matches!(ended, Ok(Ended::Done)) {
+            job.calculations.look().await?;
+        }
+        // A full sync calculates by itself at its end.
+        job.calculations.send(Some(run_id)).await;
+    }
     slice
         .counters
         .add(Counter::ZohoCalls, job.session.calls() - calls);

@@ -1,6 +1,6 @@
 //! Writeback: carrying edits into Zoho. Read what Zoho has, merge, write what is left, read back, merge again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -88,6 +88,7 @@ pub async fn handle(
     let run = RunId::new(milliseconds, ports.entropy.number());
     let job = Job::begin(ports, connection, Some(run), deadline).await?;
     let pushed = push(&job, object, &ids).await;
+    job.calculations.send(job.run.as_ref()).await;
     job.session.finish().await?;
     match pushed {
         // The connection's status says it, and the edits stay pending.
@@ -421,6 +422,7 @@ async fn read_back(
     let (rows, _) = read(job, plan, &ids).await?;
     let mut links = Vec::new();
     let mut entries = Vec::new();
+    let mut touched = BTreeSet::new();
     for Written {
         record,
         zoho_id,
@@ -428,14 +430,17 @@ async fn read_back(
     } in written
     {
         let theirs = rows.get(&zoho_id);
+        touched.extend(job.calculations.plan.touched(&record));
         let saved = save_settled(job, plan, record, zoho_id, &fields, theirs, action).await?;
         entries.extend(Entry::of_change(&saved, job.retention()));
+        touched.extend(job.calculations.plan.touched(&saved));
         links.extend(theirs.map(|theirs| Link {
             hash: theirs.hash,
             ..creation::link(job, plan.object, zoho_id, &saved.id)
         }));
     }
     job.ports.store.write(&entries).await?;
+    job.calculations.mark(touched).await?;
     Ok(job.ports.store.save_links(&links).await?)
 }
 
@@ -490,6 +495,7 @@ async fn save_merged(
         .store
         .write(Entry::of_change(&saved, job.retention()).as_slice())
         .await?;
+    job.calculations.note([&saved]).await?;
     let Some(zoho_id) = saved.zoho_id else {
         return Ok(());
     };

@@ -1,9 +1,11 @@
 //! The ports: where the outside world starts. Methods speak the domain; adapters and the tests' in-memory doubles pass one contract suite.
 
+mod calculations;
 mod crm;
 mod outside;
 mod store;
 
+pub use calculations::Calculations;
 pub use crm::{
     Caller, Crm, CrmError, FieldInfo, Grant, GrantedOrganisation, Reply, Rows, Saved, WriteOutcome,
     WriteRefusal,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::Error;
+use super::{Calculations, Error};
 use crate::connection::Connection;
 use crate::credit::Bucket;
 use crate::cursor::Cursor;
@@ -372,6 +372,6 @@ pub trait Journal: Send + Sync {
 }
 
 /// All tables.
-pub trait Store: Connections + Coordination + Ledger + Records + Journal {}
+pub trait Store: Connections + Coordination + Ledger + Records + Journal + Calculations {}
 
-impl<T: Connections + Coordination + Ledger + Records + Journal> Store for T {}
+impl<T: Connections + Coordination + Ledger + Records + Journal + Calculations> Store for T {}

@@ -72,6 +72,14 @@ macro_rules! __clauses {
             each_filter_picks_its_lines,
             lines_of_two_connections_never_mix,
         ]
+        calculations: [
+            a_mark_comes_back_as_it_was_made,
+            marks_are_walked_by_day_and_account,
+            any_number_of_marks_is_made_and_cleared,
+            a_mark_made_anew_is_not_cleared_with_the_one_before,
+            marks_of_two_connections_never_mix,
+            what_was_calculated_with_is_noted,
+        ]
     } };
     (queue => $($then:ident)::+!($($first:tt)*)) => { $($then)::+! { $($first)*
         queue: [

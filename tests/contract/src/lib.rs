@@ -1,7 +1,7 @@
 //! One contract for the in-memory ports and the real adapters.
 //!
 //! Each port has a function that checks all its clauses ([`connections`], [`coordination`], [`ledger`], [`records`], [`journal`],
-//! [`queue`], [`vault`]); [`tests!`] makes a test of each clause, so that a failing one does not hide the others. [`sequence`] compares a store with a
+//! [`calculations`], [`queue`], [`vault`]); [`tests!`] makes a test of each clause, so that a failing one does not hide the others. [`sequence`] compares a store with a
 //! naive model under any sequence of operations.
 //!
 //! The clauses are fit for a real, shared service: every clause works under connections of its own, none assumes that a table is empty,
@@ -14,6 +14,7 @@
     reason = "a contract is for tests, which fail loudly"
 )]
 
+mod calculations;
 mod clauses;
 mod connections;
 mod coordination;
@@ -26,5 +27,7 @@ pub mod sequence;
 mod setting;
 mod vault;
 
-pub use clauses::{check, connections, coordination, journal, ledger, queue, records, vault};
+pub use clauses::{
+    calculations, check, connections, coordination, journal, ledger, queue, records, vault,
+};
 pub use setting::{Mailbox, Patience, Safe, Setting};

@@ -21,7 +21,7 @@ pub(crate) struct LogLine {
     pub at: Timestamp,
     /// Whether it went as wanted.
     pub outcome: Outcome,
-    /// Which way it went; none for what concerns the connection itself.
+    /// Which way it went; none for what concerns the connection itself, and for what was calculated.
     pub direction: Option<Direction>,
     /// What was done.
     #[schema(example = "pulled")]

@@ -107,6 +107,8 @@ mirror! {
         RemoveAccounts,
         /// Removal of the others.
         RemoveDependants,
+        /// Calculated fields of accounts.
+        Calculated,
     }
 }
 
@@ -144,6 +146,8 @@ mirror! {
         Zoho,
         /// The platform.
         Platform,
+        /// Nobody: it follows from other records.
+        Calculated,
     }
 }
 
@@ -209,6 +213,8 @@ mirror! {
         Announced,
         /// References whose other end was found.
         Resolved,
+        /// Accounts whose calculated fields changed.
+        Calculated,
     }
 }
 

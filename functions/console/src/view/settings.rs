@@ -145,6 +145,26 @@ described! {
         /// `choices`, `email`, `phone`, `url`, or `{"reference": "account"}`.
         #[schema(required = false, value_type = BTreeMap<String, serde_json::Value>)]
         custom_fields: BTreeMap<String, serde_json::Value>,
+        /// Custom fields of accounts that follow from their contacts, deals or tasks. No other object has any.
+        #[schema(required = false)]
+        calculated: Vec<Calculated>,
+    }
+
+    /// A field of an account that follows from the account's contacts, deals or tasks.
+    struct Calculated {
+        /// The custom account field that takes the outcome; it can neither be mapped nor edited.
+        platform: String,
+        /// Whose records are looked at: `contact`, `deal` or `task`.
+        over: super::ObjectName,
+        /// Which of them count, written like a sync filter, over the platform's fields of these records; absent: all. `{"today": 7}` as a
+        /// value stands for the organisation's day in a week.
+        #[schema(required = false, value_type = Option<Object>)]
+        filter: Option<serde_json::Value>,
+        /// What is made of those that count: `{"max": field}`, `{"min": field}`, `{"sum": field}`, `{"average": field}`,
+        /// `{"first": {"field", "by"}}`, `{"last": {"field", "by"}}`, `"count"`, `"any"` (at least one counts) or `"all"` (none is left
+        /// out).
+        #[schema(value_type = serde_json::Value)]
+        value: serde_json::Value,
     }
 
     /// What ties a Zoho field to a platform field.

@@ -91,7 +91,8 @@ fn the_settings_are_described_as_they_are() {
         "objects": {"account": {
             "filter": {"all": []},
             "mappings": [{"zoho": "Tier", "platform": "tier", "conflicts": "latest_wins"}],
-            "custom_fields": {"tier": "choice"},
+            "custom_fields": {"tier": "choice", "open": "integer"},
+            "calculated": [{"platform": "open", "over": "task", "filter": {"all": []}, "value": "count"}],
         }},
     });
     let settings: Settings = serde_json::from_value(full).unwrap();
@@ -104,6 +105,7 @@ fn the_settings_are_described_as_they_are() {
         ("RemovalGuard", "/removal_guard"),
         ("ObjectSettings", "/objects/account"),
         ("Mapping", "/objects/account/mappings/0"),
+        ("Calculated", "/objects/account/calculated/0"),
     ] {
         let names = |json: &Json| {
             json.as_object()

@@ -9,9 +9,11 @@
 //! | state | `c#<connection>` | `credits#<hour>` | credits spent in an hour | `coordination` |
 //! | state | `c#<connection>` | `run#<run>` | a run; forgotten after 90 days | `runs` |
 //! | state | `c#<connection>` | `slice#<run>#<stage>#<object>#<index>` | a slice of it | `runs` |
+//! | state | `c#<connection>` | `calculated` | what the accounts were calculated with | `calculations` |
 //! | state | `oauth#<digest>` | `state` | an OAuth state, until it is taken or void | `coordination` |
 //! | state | `c#<connection>#candidate#<object>` | padded Zoho id | a removal candidate | `ledger` |
 //! | state | `c#<connection>#awaiting#<object>` | platform id | a record that waits for a reference | `ledger` |
+//! | state | `c#<connection>#calculation` | `<day>#<account>` | an account that is to be calculated on a day | `calculations` |
 //! | links | `<connection>#<object>` | padded Zoho id | a link | `ledger` |
 //! | records | `<connection>#<object>` | platform id | a record; indexes `by-account`, `by-pending`, `by-updated` | `records` |
 //! | log | `<connection>` | the entry's id | a line of the log; indexes `by-record`, `by-outcome` | `journal` |
@@ -22,6 +24,7 @@
 //! is either read again from its table or only acted on by a conditional write. There is no scan.
 
 mod batch;
+mod calculations;
 mod connections;
 mod coordination;
 mod failure;

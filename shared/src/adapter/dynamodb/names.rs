@@ -1,5 +1,7 @@
 //! How closed sets and keys are spelled in the tables. Exhaustive on purpose: a new variant must get a name here.
 
+use jiff::civil;
+
 use crate::identifier::{ConnectionId, Digest, PlatformId, RunId};
 use crate::journal::Outcome;
 use crate::object::Object;
@@ -27,6 +29,25 @@ pub(super) fn candidates(connection: &ConnectionId, object: Object) -> String {
 pub(super) fn awaiting(connection: &ConnectionId, object: Object) -> String {
     format!("c#{connection}#awaiting#{object}")
 }
+
+/// The partition of the accounts that are to be calculated.
+pub(super) fn calculations(connection: &ConnectionId) -> String {
+    format!("c#{connection}#calculation")
+}
+
+/// The sort key of an account that is to be calculated on a day. A day has ten characters until the year 10000.
+pub(super) fn calculation(day: civil::Date, account: &PlatformId) -> String {
+    format!("{day}#{account}")
+}
+
+/// The end of the sort keys of all accounts that are to be calculated until a day.
+pub(super) fn calculations_until(day: civil::Date) -> String {
+    // '$' is right behind '#'.
+    format!("{day}$")
+}
+
+/// The sort key of what the accounts were calculated with.
+pub(super) const CALCULATED: &str = "calculated";
 
 /// The partition of an OAuth state.
 pub(super) fn oauth_state(digest: &Digest) -> String {
@@ -91,6 +112,7 @@ const fn stage(stage: Stage) -> &'static str {
         Stage::References => "references",
         Stage::RemoveAccounts => "remove_accounts",
         Stage::RemoveDependants => "remove_dependants",
+        Stage::Calculated => "calculated",
     }
 }
 

@@ -175,12 +175,13 @@ pub async fn apply(
             .into_iter()
             .for_each(|settled| batch.take(settled, &mut applied.counters));
     }
-    // Records are stored by now. The log and what waits come next, the links last: until a row's link says that it was applied, it is
+    // Records are stored by now. The log, what waits and the marks of what is to be calculated come next, the links last: until a row's link says that it was applied, it is
     // applied again, and everything before is repeated to the same effect.
     store.write(&batch.entries).await?;
     store
         .await_references(job.id(), plan.object, &batch.awaiting)
         .await?;
+    job.calculations.mark(batch.touched).await?;
     store.save_candidates(&batch.candidates).await?;
     store.save_links(&batch.links).await?;
     store
@@ -247,6 +248,7 @@ async fn withdraw(
 struct Batch {
     entries: Vec<Entry>,
     awaiting: Vec<PlatformId>,
+    touched: BTreeSet<PlatformId>,
     candidates: Vec<Candidate>,
     links: Vec<Link>,
     forgotten: Vec<ZohoId>,
@@ -287,6 +289,7 @@ impl Batch {
         }
         self.entries.extend(settled.entries);
         self.awaiting.extend(settled.awaiting);
+        self.touched.extend(settled.touched);
         if settled.link.announce {
             self.announce.push(settled.link.clone());
         }

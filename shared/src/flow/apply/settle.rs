@@ -49,6 +49,8 @@ pub(super) struct Settled {
     pub(super) faults: u64,
     /// The Zoho fields that changed although Zoho had not flagged the record as changed: formulas, roll-ups.
     pub(super) unflagged: Vec<String>,
+    /// The accounts whose calculated fields may come to something else now (F5).
+    pub(super) touched: BTreeSet<PlatformId>,
 }
 
 /// What bringing a row into its record comes to.
@@ -84,6 +86,9 @@ impl Page<'_> {
             if known.is_none() && enriches && self.plan.object != Object::User {
                 return Ok(self.settled(asked, Standing::Unknown(identity), Counter::Unknown));
             }
+            let calculated = &self.job.calculations.plan;
+            // Also where it was before: an attempt that moved it there may have been cut off.
+            let was_at = known.as_ref().map(|before| calculated.touched(before));
             let brought = self.bring_in(asked, known, &identity);
             let saved = match brought.changed {
                 false => brought.record,
@@ -99,10 +104,13 @@ impl Page<'_> {
             };
             let mut settled =
                 self.settled(asked, Standing::Linked(identity.clone()), brought.counter);
+            // Also when nothing changed just now: an earlier attempt may have been cut off between the record and the marks.
+            settled.touched.extend(calculated.touched(&saved));
+            settled
+                .touched
+                .extend(was_at.filter(|_| brought.changed).into_iter().flatten());
             if let Some(former) = linked.filter(|former| **former != identity) {
-                settled
-                    .entries
-                    .extend(self.part_from(former, asked.row.id).await?);
+                self.part_from(former, asked.row.id, &mut settled).await?;
             }
             // Also when nothing changed just now: the same run may have been cut off between the record and its log line.
             if brought.changed
@@ -160,6 +168,7 @@ impl Page<'_> {
             counter,
             entries: Vec::new(),
             awaiting: None,
+            touched: BTreeSet::new(),
             faults: 0,
             unflagged: Vec::new(),
         }
@@ -292,17 +301,25 @@ impl Page<'_> {
     }
 
     /// Parts a record from a Zoho record whose external id was changed (I5).
-    async fn part_from(&self, former: &PlatformId, row: ZohoId) -> Result<Option<Entry>, Error> {
+    async fn part_from(
+        &self,
+        former: &PlatformId,
+        row: ZohoId,
+        settled: &mut Settled,
+    ) -> Result<(), Error> {
         let Some(run) = self.moment.run.clone() else {
-            return Ok(None);
+            return Ok(());
         };
-        let Some(record) = self
-            .read(former)
-            .await?
-            .filter(|record| record.zoho_id == Some(row))
-        else {
-            return Ok(None);
+        let Some(record) = self.read(former).await? else {
+            return Ok(());
         };
+        // Also when an earlier attempt parted it and was cut off.
+        settled
+            .touched
+            .extend(self.job.calculations.plan.touched(&record));
+        if record.zoho_id != Some(row) {
+            return Ok(());
+        }
         let parted = Record {
             zoho_id: None,
             removed: Some(Removed {
@@ -319,7 +336,10 @@ impl Page<'_> {
             ..record
         };
         let saved = self.job.ports.store.save_record(parted).await?;
-        Ok(Entry::of_change(&saved, self.job.retention()))
+        settled
+            .entries
+            .extend(Entry::of_change(&saved, self.job.retention()));
+        Ok(())
     }
 
     async fn read(&self, id: &PlatformId) -> Result<Option<Record>, Error> {

@@ -4,6 +4,7 @@
 //! sequences run against any store: [`operations`] draws them for a property test, [`drawn`] gives a few that are always the same, for a
 //! service that is slow.
 
+mod calculations;
 mod connections;
 mod coordination;
 mod journal;
@@ -35,6 +36,7 @@ enum Step {
     Ledger(ledger::Step),
     Records(records::Step),
     Journal(journal::Step),
+    Calculations(calculations::Step),
 }
 
 /// Sequences of at most `most` operations.
@@ -46,6 +48,7 @@ pub fn operations(most: usize) -> impl Strategy<Value = Vec<Operation>> {
         3 => ledger::steps().prop_map(Step::Ledger),
         4 => records::steps().prop_map(Step::Records),
         2 => journal::steps().prop_map(Step::Journal),
+        2 => calculations::steps().prop_map(Step::Calculations),
     ];
     proptest::collection::vec(step.prop_map(Operation), 1..=most)
 }
@@ -77,6 +80,7 @@ pub async fn run(setting: &Setting<dyn Store>, operations: &[Operation]) {
     let mut ledger = ledger::Model::default();
     let mut records = records::Model::default();
     let mut journal = journal::Model::default();
+    let mut calculations = calculations::Model::default();
     for (time, Operation(step)) in operations.iter().enumerate() {
         subject.time = i64::try_from(time).unwrap();
         match step {
@@ -86,6 +90,7 @@ pub async fn run(setting: &Setting<dyn Store>, operations: &[Operation]) {
             Step::Ledger(step) => ledger.step(&subject, step).await,
             Step::Records(step) => records.step(&subject, step).await,
             Step::Journal(step) => journal.step(&subject, step).await,
+            Step::Calculations(step) => calculations.step(&subject, step).await,
         }
     }
     connections.switch_off(&subject).await;

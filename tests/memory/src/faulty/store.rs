@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil};
+use tandem::calculation::Mark;
 use tandem::connection::Connection;
 use tandem::credit::Bucket;
 use tandem::cursor::Cursor;
@@ -12,8 +13,8 @@ use tandem::journal::Entry;
 use tandem::lack::{Lack, Lacks};
 use tandem::object::Object;
 use tandem::port::{
-    Connections, Coordination, Due, Error, Journal, JournalQuery, Ledger, OAuthState, Page,
-    Progress, Records, SettingsVersion,
+    Calculations, Connections, Coordination, Due, Error, Journal, JournalQuery, Ledger, OAuthState,
+    Page, Progress, Records, SettingsVersion,
 };
 use tandem::record::{Candidate, Link, Record};
 use tandem::run::{Run, Slice, SliceKey};
@@ -326,6 +327,43 @@ impl<T: Records + ?Sized> Records for Faulty<T> {
         limit: usize,
     ) -> Result<Vec<(Object, PlatformId)>, Error> {
         single!(self, "store", pending(connection, before, limit))
+    }
+}
+
+#[async_trait]
+impl<T: Calculations + ?Sized> Calculations for Faulty<T> {
+    async fn mark_calculations(&self, marks: &[Mark]) -> Result<(), Error> {
+        batch!(self, "store", mark_calculations(; marks))
+    }
+
+    async fn calculations_due(
+        &self,
+        connection: &ConnectionId,
+        today: civil::Date,
+        after: Option<(civil::Date, &PlatformId)>,
+        limit: usize,
+    ) -> Result<Vec<Mark>, Error> {
+        single!(
+            self,
+            "store",
+            calculations_due(connection, today, after, limit)
+        )
+    }
+
+    async fn clear_calculations(&self, marks: &[Mark]) -> Result<(), Error> {
+        batch!(self, "store", clear_calculations(; marks))
+    }
+
+    async fn calculated_with(&self, connection: &ConnectionId) -> Result<Option<Digest>, Error> {
+        single!(self, "store", calculated_with(connection))
+    }
+
+    async fn note_calculated_with(
+        &self,
+        connection: &ConnectionId,
+        plan: Digest,
+    ) -> Result<(), Error> {
+        single!(self, "store", note_calculated_with(connection, plan))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The four tables in memory.
 
+mod calculations;
 mod connections;
 mod coordination;
 mod index;
@@ -12,6 +13,7 @@ use std::ops::Sub;
 use std::sync::{Mutex, MutexGuard};
 
 use jiff::Timestamp;
+use tandem::calculation::Mark;
 use tandem::identifier::ConnectionId;
 use tandem::journal::Entry;
 use tandem::object::Object;
@@ -32,6 +34,7 @@ struct Tables {
     ledger: ledger::Table,
     records: records::Table,
     journal: journal::Table,
+    calculations: calculations::Table,
     writes: Writes,
 }
 
@@ -53,6 +56,10 @@ pub struct Writes {
     pub awaiting: u64,
     pub records: u64,
     pub log_lines: u64,
+    /// Marks of accounts that are to be calculated.
+    pub marks: u64,
+    /// What all accounts were marked for.
+    pub plans: u64,
 }
 
 impl Writes {
@@ -86,6 +93,8 @@ impl Sub for Writes {
             awaiting: self.awaiting - before.awaiting,
             records: self.records - before.records,
             log_lines: self.log_lines - before.log_lines,
+            marks: self.marks - before.marks,
+            plans: self.plans - before.plans,
         }
     }
 }
@@ -146,6 +155,12 @@ impl MemoryStore {
     #[must_use]
     pub fn all_candidates(&self, connection: &ConnectionId) -> Vec<Candidate> {
         self.tables().ledger.all_candidates(connection)
+    }
+
+    /// All marks of a connection's accounts, by day and account.
+    #[must_use]
+    pub fn all_marks(&self, connection: &ConnectionId) -> Vec<Mark> {
+        self.tables().calculations.all_marks(connection)
     }
 
     /// The whole log of a connection, oldest first.

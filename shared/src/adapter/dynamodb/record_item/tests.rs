@@ -66,13 +66,13 @@ fn fields() -> impl Strategy<Value = Fields> {
 
 fn sources() -> impl Strategy<Value = BTreeMap<FieldName, Source>> {
     let source = (
-        any::<bool>(),
+        proptest::sample::select(&[Side::Zoho, Side::Platform, Side::Calculated][..]),
         option::of(runs()),
         0i64..3,
         option::of(values()),
     )
-        .prop_map(|(zoho, run, second, overruled)| Source {
-            side: if zoho { Side::Zoho } else { Side::Platform },
+        .prop_map(|(side, run, second, overruled)| Source {
+            side,
             run,
             at: Timestamp::from_second(second).unwrap(),
             overruled,
@@ -105,7 +105,7 @@ prop_compose! {
         sources in sources(),
         (parked, create_intent, zoho_modified_time) in (option::of(instants()), option::of(instants()), option::of(instants())),
         segments in btree_set("[a-c]{1,2}", 0..3),
-        removed in option::of((instants(), runs())),
+        (removed, moved_from) in (option::of((instants(), runs())), option::of(ids())),
         change in option::of(changes()),
         (created_at, updated_at) in (instants(), instants()),
         version: u64,
@@ -133,6 +133,7 @@ prop_compose! {
             segments,
             zoho_modified_time,
             removed: removed.map(|(at, run)| Removed { at, run, reason: RemovalReason::Gone }),
+            moved_from,
             change,
             created_at,
             updated_at,
