@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp, civil};
 
 use crate::calculation::{Fault, Mark, Outcome, Plan};
 use crate::connection::Connection;
+use crate::disposition::Disposition;
 use crate::identifier::{ConnectionId, PlatformId, RunId};
 use crate::journal::{self, Entry};
 use crate::message::{Version, Work};
@@ -247,10 +248,11 @@ async fn pages(
             .await?;
         let Some(last) = marks.last() else { break };
         after = Some((last.day, last.account.clone()));
+        let began = job.ports.clock.now();
         let accounts: BTreeSet<&PlatformId> = marks.iter().map(|mark| &mark.account).collect();
         let calculating: Vec<_> = accounts
             .into_iter()
-            .map(|account| calculate(job, account, today))
+            .map(|account| calculate_or_tell(job, account, today))
             .collect();
         let calculated: Vec<Calculated> = stream::iter(calculating)
             .buffer_unordered(AT_A_TIME)
@@ -267,12 +269,11 @@ async fn pages(
             .filter_map(|one| Some(desk.mark_for(one.account.clone(), one.changes_on?)))
             .collect();
         store.mark_calculations(&turns).await?;
-        // The index by which an account's records are found may not show yet what a young mark is about. Such a mark is worked through now,
-        // so that nobody waits, and kept, so that it is worked through once more when the index has caught up.
-        let now = job.ports.clock.now();
+        // The index by which an account's records are found may not have shown yet what a young mark is about. Such a mark is worked through
+        // now, so that nobody waits, and kept, so that it is worked through once more when the index has caught up.
         let (settled, young): (Vec<Mark>, Vec<Mark>) = marks
             .into_iter()
-            .partition(|mark| is_settled(mark.marked_at, now));
+            .partition(|mark| was_settled(mark.marked_at, began));
         again |= !young.is_empty();
         store.clear_calculations(&settled).await?;
         counters.add(
@@ -290,8 +291,9 @@ async fn pages(
     Ok(Some(Ended::Done))
 }
 
-fn is_settled(marked_at: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(marked_at) >= SETTLED
+/// Whether the index had caught up with what a mark is about when it was looked at.
+fn was_settled(marked_at: Timestamp, looked_at: Timestamp) -> bool {
+    looked_at.duration_since(marked_at) >= SETTLED
 }
 
 /// What calculating one account came to.
@@ -300,6 +302,33 @@ struct Calculated {
     changed: bool,
     entries: Vec<Entry>,
     changes_on: Option<civil::Date>,
+}
+
+/// Calculates one account. One for which that can never work must not stand in the way of the others: the log tells of it.
+async fn calculate_or_tell(
+    job: &Job<'_>,
+    id: &PlatformId,
+    today: civil::Date,
+) -> Result<Calculated, Error> {
+    match calculate(job, id, today).await {
+        Err(error) if error.disposition() == Disposition::Never => {
+            let reason = format!("its calculated fields are left as they are: {error}");
+            let line = line(
+                job,
+                id,
+                journal::Outcome::Refused,
+                "account not calculated",
+                reason,
+            );
+            Ok(Calculated {
+                account: id.clone(),
+                changed: false,
+                entries: vec![line],
+                changes_on: None,
+            })
+        }
+        calculated => calculated,
+    }
 }
 
 /// Calculates one account. Its record is read before those that it follows from: whoever saves it in between saw the same or newer ones, and
@@ -372,27 +401,38 @@ fn lines(job: &Job<'_>, account: &Record, outcome: &Outcome) -> Vec<Entry> {
         .as_ref()
         .filter(|change| change.action == Action::Calculated && change.run == job.run);
     let line = ours.and_then(|_| Entry::of_change(account, job.retention()));
-    let faults = outcome
-        .faults
-        .iter()
-        .map(|fault| faulty(job, account, fault));
+    let faults = outcome.faults.iter().map(|fault| Entry {
+        zoho_id: account.zoho_id,
+        ..faulty(job, &account.id, fault)
+    });
     line.into_iter().chain(faults).collect()
 }
 
-fn faulty(job: &Job<'_>, account: &Record, fault: &Fault) -> Entry {
+fn faulty(job: &Job<'_>, account: &PlatformId, fault: &Fault) -> Entry {
+    let reason = format!("field {} is left empty: {}", fault.field, fault.reason);
+    let action = format!("field {} not calculated", fault.field);
+    line(job, account, journal::Outcome::Parked, &action, reason)
+}
+
+fn line(
+    job: &Job<'_>,
+    account: &PlatformId,
+    outcome: journal::Outcome,
+    action: &str,
+    reason: String,
+) -> Entry {
     let note = Entry::note(
         job.id().clone(),
         job.ports.clock.now(),
-        journal::Outcome::Parked,
-        &format!("field {} not calculated", fault.field),
-        &format!("{}#{}", account.object, account.id),
-        format!("field {} is left empty: {}", fault.field, fault.reason),
+        outcome,
+        action,
+        &format!("{}#{account}", Object::Account),
+        reason,
         job.retention(),
     );
     Entry {
-        object: Some(account.object),
-        record: Some(account.id.clone()),
-        zoho_id: account.zoho_id,
+        object: Some(Object::Account),
+        record: Some(account.clone()),
         run: job.run.clone(),
         ..note
     }

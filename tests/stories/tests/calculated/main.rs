@@ -14,11 +14,14 @@ use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 use stories::{Delivery, name, text};
 use tandem::flow::runs;
+use tandem::journal::{Entry, Outcome};
+use tandem::message::Work;
 use tandem::object::Object;
 use tandem::port::Coordination as _;
 use tandem::record::Side;
 use tandem::run::{Counter, RunKind, RunStatus};
 use tandem::value::Value;
+use tandem_memory::{Failure, Fault, When};
 
 use customers::{Customers, calculated, settings};
 
@@ -245,6 +248,37 @@ async fn messages_delivered_twice_lead_to_the_same_records() {
         fields.get(&name("next_renewal")) == Some(&Value::Date("2027-06-30".parse().unwrap()))
     });
     assert_eq!(deals.count(), 1);
+}
+
+#[tokio::test]
+async fn an_account_that_can_not_be_calculated_stands_in_nobodys_way() {
+    let (customers, deals) = Customers::with_deals().await;
+    let story = &customers.story;
+    customers.edit_deal(&deals["long"], json!({ "End_Date": "2028-01-31" }));
+    customers.edit_deal(
+        &deals["short"],
+        json!({ "Account_Name": { "id": customers.globex } }),
+    );
+    story.pass(SignedDuration::from_mins(15));
+    runs::start(&story.ports(), &story.connection(), RunKind::Routine)
+        .await
+        .unwrap();
+    let slices = |work: &Work| matches!(work, Work::Slice { .. });
+    while let Some(held) = story.world.queue.work.take_where(slices) {
+        story.handle_work(&held.message).await.unwrap();
+    }
+    // Acme comes first, and its record has become too large.
+    let refused = Fault::Fail(When::Before, Failure::Refused);
+    story.world.faults.on("save_record", 1, refused);
+    let message = story.world.queue.take_work().unwrap();
+    story.handle_work(&message.message).await.unwrap();
+    story.world.faults.clear();
+    assert_eq!(customers.renewal("A-ACME").await, "2027-02-28");
+    assert_eq!(customers.renewal("A-GLOBEX").await, "2026-11-30");
+    let entries = story.world.store.all_entries(&story.connection());
+    let refused = |line: &&Entry| line.outcome == Outcome::Refused;
+    let line = entries.iter().find(refused).unwrap();
+    assert_eq!(line.record, Some("A-ACME".parse().unwrap()));
 }
 
 #[tokio::test]
