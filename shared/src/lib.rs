@@ -11,6 +11,7 @@ pub mod cursor;
 pub mod data_centre;
 pub mod disposition;
 pub mod edit;
+pub mod foresight;
 pub mod hash;
 pub mod identifier;
 pub mod journal;

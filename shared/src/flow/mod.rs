@@ -12,6 +12,7 @@ pub mod note;
 pub mod parked;
 pub mod poll;
 pub mod preflight;
+pub mod preview;
 pub mod references;
 pub mod removal;
 pub mod routine;

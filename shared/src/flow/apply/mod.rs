@@ -16,6 +16,7 @@ use crate::run::{Counter, Counters};
 
 use super::Error;
 use super::job::Job;
+pub(in crate::flow) use settle::owner;
 use settle::{Page, Settled};
 
 /// How many records are written at a time.
@@ -41,7 +42,7 @@ pub struct Applied {
 
 /// What one row asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// Nothing.
     Nothing(Counter),
     /// The link goes.
@@ -52,7 +53,8 @@ enum Step {
     Merge,
 }
 
-fn step(
+/// What one row asks for, by its link and by what it refers to; the preview asks the same.
+pub(super) fn step(
     plan: &FieldPlan,
     row: &Row,
     theirs: &Theirs,

@@ -6,7 +6,7 @@ use crate::flow::Error;
 use crate::flow::job::Job;
 use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::{Entry, Outcome};
-use crate::mapping::{Fault, FieldPlan, Theirs};
+use crate::mapping::{Fault, FieldPlan};
 use crate::merge::{Moment, merge};
 use crate::object::Object;
 use crate::port;
@@ -56,7 +56,10 @@ impl Page<'_> {
     /// Settles a row; its record is stored when this returns, its link and its log lines are not.
     pub(super) async fn settle(&self, asked: &ToMerge<'_>) -> Result<Settled, Error> {
         let linked = asked.link.and_then(Link::platform_id);
-        let Some(identity) = self.identity(&asked.theirs, asked.link.and_then(Link::known_as))
+        let own = asked.theirs.identity.as_ref();
+        let Some(identity) = self
+            .plan
+            .settled_identity(own, asked.link.and_then(Link::known_as))
         else {
             let mut settled = self.settled(asked, Standing::Unmatched, Counter::Unmatched);
             let reason = "it has no external id: fill the field in Zoho";
@@ -151,15 +154,6 @@ impl Page<'_> {
             entries: Vec::new(),
             awaiting: None,
             faults: 0,
-        }
-    }
-
-    /// Which record the row is. A link decides where the identity is the platform's own; otherwise the external id does, so that a record
-    /// whose external id was emptied keeps its link until it gets another.
-    fn identity(&self, theirs: &Theirs, linked: Option<&PlatformId>) -> Option<PlatformId> {
-        match (self.plan.object, linked) {
-            (Object::User | Object::Deal | Object::Task, Some(linked)) => Some(linked.clone()),
-            (_, linked) => theirs.identity.clone().or_else(|| linked.cloned()),
         }
     }
 
@@ -331,7 +325,7 @@ impl Page<'_> {
 }
 
 /// The other Zoho record that a record is tied to.
-fn owner(record: &Record, row: ZohoId) -> Option<ZohoId> {
+pub(in crate::flow) fn owner(record: &Record, row: ZohoId) -> Option<ZohoId> {
     record
         .zoho_id
         .filter(|owner| *owner != row && record.removed.is_none())
