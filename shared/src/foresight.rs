@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credit;
 use crate::identifier::FieldName;
-use crate::mapping::{FieldPlan, Mapped, parent_lookups};
+use crate::mapping::{FieldPlan, Identity, Mapped, parent_lookups};
 use crate::object::Object;
 use crate::record::RemovalReason;
 use crate::select::{IN_VALUES, PAGE_ROWS};
@@ -101,20 +101,22 @@ impl Proposal<'_> {
         }
     }
 
-    /// How many records, directly and through others, may have to be looked up in Zoho for one row.
+    /// How many records, directly and through others, may have to be looked up in Zoho for one row: what its scope follows, and who else
+    /// has its external id.
     fn lookups(&self, object: Object) -> u32 {
-        parent_lookups(object)
+        let contends = self.shifts(object) && self.wanted(object).identity != Identity::Own;
+        let parents = parent_lookups(object)
             .iter()
             .filter(|(_, parent)| self.shifts(*parent))
-            .map(|(_, parent)| 1 + self.lookups(*parent))
-            .sum()
+            .map(|(_, parent)| 1 + self.lookups(*parent));
+        u32::from(contends) + parents.sum::<u32>()
     }
 }
 
 /// What a change of settings needs of Zoho's credits, for one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Credits {
-    /// To preview it, at most; records that contend for one external id cost some more.
+    /// To preview it, at most: only records that come in, and what scope follows, are looked up beside the reading itself.
     pub preview: u64,
     /// Once: the next routine sync reads the object fully when its mappings, identity or filter change (F8).
     pub once: u64,
@@ -278,12 +280,12 @@ mod tests {
         };
         assert_eq!(
             proposal.credits(Object::Account, 200_000),
-            credits(301, 300, 301)
+            credits(301 + 2_100, 300, 301)
         );
-        // At most one account for each contact: 2,000 calls and one more a page.
+        // At most: who else has its e-mail, its account, and who else has that one's external id.
         assert_eq!(
             proposal.credits(Object::Contact, 200_000),
-            credits(301 + 2_100, 0, 301)
+            credits(301 + 3 * 2_100, 0, 301)
         );
         assert_eq!(proposal.credits(Object::User, 450), credits(3, 0, 3));
     }

@@ -281,6 +281,32 @@ async fn of_two_accounts_with_one_external_id_the_older_keeps_it() {
 }
 
 #[tokio::test]
+async fn of_two_that_may_take_an_external_id_over_in_one_page_the_older_gets_it_and_keeps_it() {
+    let story = Story::begin(12, active_only()).await.unwrap();
+    story.full_sync().await.unwrap();
+    let twin = |status: &str| json!({ "Account_Name": "Twin", "External_ID": "A-TWIN", "Customer_Status": status });
+    let owner = story.zoho_creates("Accounts", &twin("Active")).unwrap();
+    story.routine_sync().await.unwrap();
+    let older = story.zoho_creates("Accounts", &twin("Active")).unwrap();
+    let younger = story.zoho_creates("Accounts", &twin("Active")).unwrap();
+    story.routine_sync().await.unwrap();
+    assert!(story.present(Object::Account).contains(&owner));
+    story
+        .zoho_edits("Accounts", &owner, &json!({ "Customer_Status": "Churned" }))
+        .unwrap();
+    for _ in 0..2 {
+        story.full_sync().await.unwrap();
+        let present = story.present(Object::Account);
+        assert!(present.contains(&older) && !present.contains(&younger));
+    }
+    let links = story.world.store.all_links(&story.connection());
+    let tied = links
+        .iter()
+        .filter(|link| link.platform_id().is_some_and(|id| id.as_str() == "A-TWIN"));
+    assert_eq!(tied.count(), 1, "one link ties the record");
+}
+
+#[tokio::test]
 async fn what_refers_to_a_contact_still_means_it_when_a_namesake_takes_it_over() {
     let story = Story::begin(40, active_only()).await.unwrap();
     story.full_sync().await.unwrap();

@@ -150,7 +150,7 @@ pub async fn apply(
             }),
         }
     }
-    let page = Page {
+    let mut page = Page {
         job,
         plan,
         records: load(job, plan.object, &to_merge).await?,
@@ -159,6 +159,7 @@ pub async fn apply(
             .iter()
             .map(|candidate| candidate.zoho_id)
             .collect(),
+        brought: BTreeMap::new(),
         moment: job.moment(),
         mode,
     };
@@ -168,9 +169,12 @@ pub async fn apply(
             .buffer_unordered(WRITERS)
             .try_collect()
             .await?;
-        settled
-            .into_iter()
-            .for_each(|settled| batch.take(settled, &mut applied.counters));
+        for settled in settled {
+            if let Some(id) = settled.link.platform_id().filter(|_| settled.link.in_scope) {
+                page.brought.insert(settled.link.zoho_id, id.clone());
+            }
+            batch.take(settled, &mut applied.counters);
+        }
     }
     // Records are stored by now. The log and what waits come next, the links last: until a row's link says that it was applied, it is
     // applied again, and everything before is repeated to the same effect.

@@ -27,6 +27,8 @@ pub(super) struct Page<'a> {
     pub(super) records: BTreeMap<PlatformId, Record>,
     /// The page's rows that leave the scope.
     pub(super) leaving: BTreeSet<ZohoId>,
+    /// The page's rows that are tied to a record by now, although their links are not stored yet.
+    pub(super) brought: BTreeMap<ZohoId, PlatformId>,
     pub(super) moment: Moment,
     pub(super) mode: Mode,
 }
@@ -178,6 +180,9 @@ impl Page<'_> {
     async fn still_owns(&self, owner: ZohoId, identity: &PlatformId) -> Result<bool, Error> {
         if self.leaving.contains(&owner) {
             return Ok(false);
+        }
+        if self.brought.get(&owner) == Some(identity) {
+            return Ok(true);
         }
         let links = self
             .job
