@@ -4,6 +4,7 @@ mod connections;
 mod edits;
 mod log;
 mod parked;
+mod preview;
 mod records;
 mod removals;
 mod runs;
@@ -70,6 +71,7 @@ fn described() -> OpenApiRouter<Deps> {
         .routes(routes!(connections::preflight))
         .routes(routes!(settings::show, settings::replace))
         .routes(routes!(settings::history))
+        .routes(routes!(preview::look))
         .routes(routes!(runs::list, runs::start))
         .routes(routes!(runs::show))
         .routes(routes!(log::list))

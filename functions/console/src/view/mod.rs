@@ -4,6 +4,7 @@ mod connection;
 mod log;
 mod names;
 mod preflight;
+mod preview;
 mod record;
 mod run;
 mod settings;
@@ -15,6 +16,7 @@ pub(crate) use names::{
     Outcome, RemovalReason, RunKind, RunStatus, Severity, Side, SourceMode, Stage, Status,
 };
 pub(crate) use preflight::PreflightView;
+pub(crate) use preview::PreviewView;
 pub(crate) use record::{ParkedRecord, RecordDetail, RecordView, Removal};
 pub(crate) use run::{RunDetail, RunView};
 pub(crate) use settings::{SettingsDocument, SettingsView};

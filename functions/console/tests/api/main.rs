@@ -15,6 +15,7 @@ mod gateway;
 mod guard;
 mod log;
 mod parked;
+mod preview;
 mod records;
 mod removals;
 mod runs;

@@ -1,9 +1,9 @@
 //! A Zoho that has nothing: no rows, no fields, and it revokes what it is told to.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tandem::data_centre::DataCentre;
 use tandem::identifier::ZohoId;
 use tandem::object::Object;
@@ -13,17 +13,23 @@ use tandem::port::{
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret};
 use tandem::select::Select;
-use tandem_memory::Nobody;
+use tandem_memory::{ManualClock, Nobody};
 
 #[derive(Default)]
 pub(crate) struct EmptyZoho {
     revoked: Mutex<Vec<(DataCentre, String)>>,
+    slow: Mutex<Option<Arc<ManualClock>>>,
 }
 
 impl EmptyZoho {
     /// The refresh tokens that were revoked, and where.
     pub(crate) fn revoked(&self) -> Vec<(DataCentre, String)> {
         self.revoked.lock().unwrap().clone()
+    }
+
+    /// From now on each question takes a while.
+    pub(crate) fn slow_down(&self, clock: Arc<ManualClock>) {
+        *self.slow.lock().unwrap() = Some(clock);
     }
 }
 
@@ -74,6 +80,9 @@ impl Crm for EmptyZoho {
     }
 
     async fn select(&self, _: &Caller, _: &Select) -> Result<Reply<Rows>, CrmError> {
+        if let Some(clock) = self.slow.lock().unwrap().as_ref() {
+            clock.advance(SignedDuration::from_secs(20));
+        }
         reply(Rows {
             rows: Vec::new(),
             more: false,
