@@ -141,6 +141,9 @@ pub struct Totals {
     pub out_of_scope: u64,
     /// Records that would leave because what they belong to leaves.
     pub parent_left: u64,
+    /// Records that would leave at once, because their Zoho record would have an external id that another one keeps or that the platform
+    /// does not know.
+    pub ousted: u64,
     /// Records that would become other records on the platform, because their external id is read from another field.
     pub renamed: u64,
     /// Records that would stay, with other values.
@@ -171,14 +174,20 @@ impl Totals {
             RemovalReason::Gone => &mut self.gone,
             RemovalReason::OutOfScope => &mut self.out_of_scope,
             RemovalReason::ParentLeft => &mut self.parent_left,
-            RemovalReason::Renamed => &mut self.renamed,
+            RemovalReason::Renamed => &mut self.ousted,
         };
         count(counter, 1);
     }
 
-    /// How many records a full sync would remove.
+    /// How many records would leave.
     #[must_use]
     pub const fn leaving(&self) -> u64 {
+        self.removed().saturating_add(self.ousted)
+    }
+
+    /// How many of them a full sync would remove, which is what the removal guard looks at.
+    #[must_use]
+    pub const fn removed(&self) -> u64 {
         self.gone
             .saturating_add(self.out_of_scope)
             .saturating_add(self.parent_left)

@@ -158,6 +158,7 @@ pub async fn apply(
             .candidates
             .iter()
             .map(|candidate| candidate.zoho_id)
+            .chain(parting(plan, &to_merge))
             .collect(),
         brought: BTreeMap::new(),
         moment: job.moment(),
@@ -302,6 +303,19 @@ struct ToMerge<'a> {
     theirs: Theirs,
     link: Option<&'a Link>,
     admitted: bool,
+}
+
+/// Rows that become another record than the one they were (I5).
+fn parting<'a>(
+    plan: &'a FieldPlan,
+    to_merge: &'a [ToMerge<'_>],
+) -> impl Iterator<Item = ZohoId> + 'a {
+    let parts = |asked: &&ToMerge<'_>| {
+        let own = asked.theirs.identity.as_ref();
+        let linked = asked.link.and_then(Link::platform_id);
+        linked.is_some() && plan.settled_identity(own, linked).as_ref() != linked
+    };
+    to_merge.iter().filter(parts).map(|asked| asked.row.id)
 }
 
 /// Rows of one identity go one after the other, the oldest record first: it is the one that keeps the identity (I3).

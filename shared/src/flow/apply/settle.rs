@@ -25,7 +25,7 @@ pub(super) struct Page<'a> {
     pub(super) plan: &'a FieldPlan,
     /// The records that the rows may be, as they were read for the page.
     pub(super) records: BTreeMap<PlatformId, Record>,
-    /// The page's rows that leave the scope.
+    /// The page's rows that leave the scope, or their record for another one.
     pub(super) leaving: BTreeSet<ZohoId>,
     /// The page's rows that are tied to a record by now, although their links are not stored yet.
     pub(super) brought: BTreeMap<ZohoId, PlatformId>,
@@ -77,11 +77,16 @@ impl Page<'_> {
                 .and_then(|record| owner(record, asked.row.id))
                 && self.still_owns(owner, &identity).await?
             {
-                return Ok(self.duplicate(asked, &identity, owner));
+                let mut settled = self.duplicate(asked, &identity, owner);
+                self.part(&mut settled, linked, &identity).await?;
+                return Ok(settled);
             }
             let enriches = self.job.settings.settings.source_mode == SourceMode::EnrichOnly;
             if known.is_none() && enriches && self.plan.object != Object::User {
-                return Ok(self.settled(asked, Standing::Unknown(identity), Counter::Unknown));
+                let standing = Standing::Unknown(identity.clone());
+                let mut settled = self.settled(asked, standing, Counter::Unknown);
+                self.part(&mut settled, linked, &identity).await?;
+                return Ok(settled);
             }
             let brought = self.bring_in(asked, known, &identity);
             let saved = match brought.changed {
@@ -97,11 +102,7 @@ impl Page<'_> {
             };
             let mut settled =
                 self.settled(asked, Standing::Linked(identity.clone()), brought.counter);
-            if let Some(former) = linked.filter(|former| **former != identity) {
-                settled
-                    .entries
-                    .extend(self.part_from(former, asked.row.id).await?);
-            }
+            self.part(&mut settled, linked, &identity).await?;
             // Also when nothing changed just now: the same run may have been cut off between the record and its log line.
             if brought.changed
                 || saved
@@ -178,11 +179,11 @@ impl Page<'_> {
 
     /// Whether another Zoho record keeps the identity: it does unless it leaves the scope itself.
     async fn still_owns(&self, owner: ZohoId, identity: &PlatformId) -> Result<bool, Error> {
-        if self.leaving.contains(&owner) {
-            return Ok(false);
-        }
         if self.brought.get(&owner) == Some(identity) {
             return Ok(true);
+        }
+        if self.leaving.contains(&owner) {
+            return Ok(false);
         }
         let links = self
             .job
@@ -245,6 +246,20 @@ impl Page<'_> {
             changed,
             counter,
         }
+    }
+
+    /// Parts the record that a row was from it, if it is not that one any more.
+    async fn part(
+        &self,
+        settled: &mut Settled,
+        linked: Option<&PlatformId>,
+        identity: &PlatformId,
+    ) -> Result<(), Error> {
+        if let Some(former) = linked.filter(|former| *former != identity) {
+            let entry = self.part_from(former, settled.link.zoho_id).await?;
+            settled.entries.extend(entry);
+        }
+        Ok(())
     }
 
     /// Parts a record from a Zoho record whose external id was changed (I5).

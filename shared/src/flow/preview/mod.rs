@@ -193,7 +193,7 @@ impl Looking<'_> {
             touched: true,
             credits: records.map(|records| proposal.credits(self.object, records)),
             following: complete.then(|| totals.following(self.object)),
-            held: complete.then(|| exceeds(guard, totals.leaving(), totals.held)),
+            held: complete.then(|| exceeds(guard, totals.removed(), totals.held)),
             totals,
             examples: self.examples,
             spent: 0,
@@ -313,8 +313,14 @@ impl Looking<'_> {
                     push(&mut self.examples.renamed, renamed, EXAMPLES);
                 }
                 Some(Fate::Unmatched) => count(&mut totals.unmatched, 1),
-                Some(Fate::Duplicate(_)) => count(&mut totals.duplicates, 1),
-                Some(Fate::Unknown(_)) => count(&mut totals.unknown, 1),
+                Some(Fate::Duplicate(other)) => {
+                    count(&mut totals.duplicates, 1);
+                    self.oust(totals, row.id, page.links.get(&row.id), other, name);
+                }
+                Some(Fate::Unknown(other)) => {
+                    count(&mut totals.unknown, 1);
+                    self.oust(totals, row.id, page.links.get(&row.id), other, name);
+                }
                 Some(Fate::Outside) | None => count(&mut totals.outside, 1),
             }
         }
@@ -348,6 +354,20 @@ impl Looking<'_> {
         totals.leave(reason);
         let left = (example(zoho_id, id, name), reason);
         push(&mut self.examples.leaving, left, EXAMPLES);
+    }
+
+    /// The record of a row goes, if the row's external id becomes one that it can't have.
+    fn oust(
+        &mut self,
+        totals: &mut Totals,
+        zoho_id: ZohoId,
+        link: Option<&Link>,
+        other: &PlatformId,
+        name: Option<String>,
+    ) {
+        if let Some(id) = link.and_then(Link::platform_id).filter(|id| *id != other) {
+            self.leave(totals, zoho_id, id, name, RemovalReason::Renamed);
+        }
     }
 
     /// Compares what records show with what they would show: the merge itself says, pending edits included.
