@@ -28,6 +28,6 @@ pub use queue::{Held, Line, MemoryQueue};
 pub use rows_zoho::RowsZoho;
 pub use scripted_zoho::{Granting, ScriptedZoho};
 pub use simulated::SimulatedZoho;
-pub use store::{MemoryStore, Writes};
+pub use store::{MadeLinks, MemoryStore, Writes};
 pub use vault::MemoryVault;
 pub use world::World;

@@ -133,12 +133,7 @@ impl Crm for RowsZoho {
         Nobody.exchange(centre, client, code, uri).await
     }
 
-    async fn refresh(
-        &self,
-        _: DataCentre,
-        _: &OAuthClient,
-        _: &Secret,
-    ) -> Result<Grant, CrmError> {
+    async fn refresh(&self, _: DataCentre, _: &OAuthClient, _: &Secret) -> Result<Grant, CrmError> {
         Ok(Grant {
             access: Secret::new("access"),
             refresh: None,

@@ -105,6 +105,35 @@ async fn a_routine_sync_without_changes_costs_one_call_per_object_and_writes_not
 }
 
 #[tokio::test]
+async fn a_routine_sync_of_many_changes_takes_two_calls_at_most_for_their_object_and_one_for_each_other()
+ {
+    let story = Story::begin(30, active_only()).await.unwrap();
+    story.full_sync().await.unwrap();
+    story.routine_sync().await.unwrap();
+    let contacts: Vec<String> = story
+        .present(Object::Contact)
+        .into_iter()
+        .take(50)
+        .collect();
+    for contact in &contacts {
+        story
+            .zoho_edits("Contacts", contact, &json!({ "Phone": "+1 555 0100" }))
+            .unwrap();
+    }
+    let (before, request) = (story.writes(), story.latest_request());
+    let ran = story.routine_sync().await.unwrap();
+    let written = story.writes() - before;
+    let changed = contacts.len() as u64;
+    assert_eq!((written.records, written.links), (changed, changed));
+    for object in Object::ALL {
+        let most = if object == Object::Contact { 2 } else { 1 };
+        let calls = ran.count(object, Counter::ZohoCalls);
+        assert!(calls <= most, "{calls} calls for {object}s");
+    }
+    assert!(story.calls_since(request).len() <= 6);
+}
+
+#[tokio::test]
 async fn a_change_in_zoho_arrives_with_the_next_routine_sync_and_says_where_it_came_from() {
     let story = Story::begin(30, active_only()).await.unwrap();
     story.full_sync().await.unwrap();
