@@ -247,7 +247,8 @@ impl<'a> Prospect<'a> {
         Ok(kept)
     }
 
-    /// Decides who gets identities that nobody keeps: the oldest of all Zoho records that want them, wherever they stand.
+    /// Decides who gets identities that nobody keeps: the oldest of all Zoho records that want them, wherever they stand. A full sync gives
+    /// what an owner on a later page gives up to the first that is read after that, which can be another one.
     async fn inherit(
         &mut self,
         object: Object,
