@@ -11,7 +11,7 @@ use crate::foresight::Proposal;
 use crate::identifier::{ConnectionId, Digest, PlatformId, ZohoId};
 use crate::mapping::{FieldPlan, Identity, Neighbours, Theirs, parent_lookups};
 use crate::object::Object;
-use crate::port::Ports;
+use crate::port::{CrmError, Ports};
 use crate::record::{Link, Record, RemovalReason, Standing};
 use crate::row::Row;
 use crate::run::Counter;
@@ -262,7 +262,11 @@ impl<'a> Prospect<'a> {
         let rows = match &plan.identity {
             Identity::Own => Vec::new(),
             Identity::Field(field) | Identity::FoldedField(field) => {
-                self.by_text(object, field.as_str(), open.keys()).await?
+                match self.by_text(object, field.as_str(), open.keys()).await {
+                    // A field that can't be searched for texts, such as a number: those that are known have to do.
+                    Err(Error::Crm(CrmError::Refused { .. })) => Vec::new(),
+                    rows => rows?,
+                }
             }
         };
         let mut heirs: BTreeMap<PlatformId, ZohoId> = open
