@@ -206,6 +206,19 @@ async fn another_external_id_renames_what_has_it_and_its_dependants_stay() {
 }
 
 #[tokio::test]
+async fn a_number_as_external_id_is_foreseen_although_zoho_does_not_search_for_it() {
+    let story = Story::begin(16, filtered(&status("equal", "Active")))
+        .await
+        .unwrap();
+    story.full_sync().await.unwrap();
+    let mut wanted = filtered(&status("equal", "Active"));
+    wanted["account_external_id"] = json!("Employees");
+    let foreseen = comes_true(&story, &wanted).await;
+    let totals = &foreseen[&Object::Account].totals;
+    assert!(totals.renamed > 0, "{totals:?}");
+}
+
+#[tokio::test]
 async fn of_those_that_contend_for_one_external_id_one_enters() {
     let story = Story::begin(16, filtered(&status("equal", "Active")))
         .await
