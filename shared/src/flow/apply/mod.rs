@@ -164,7 +164,7 @@ pub async fn apply(
         moment: job.moment(),
         mode,
     };
-    for wave in waves(to_merge) {
+    for wave in waves(plan, to_merge) {
         let rows: Vec<_> = wave.iter().map(|asked| page.settle(asked)).collect();
         let settled: Vec<Settled> = stream::iter(rows)
             .buffer_unordered(WRITERS)
@@ -319,14 +319,12 @@ fn parting<'a>(
 }
 
 /// Rows of one identity go one after the other, the oldest record first: it is the one that keeps the identity (I3).
-fn waves(mut to_merge: Vec<ToMerge<'_>>) -> [Vec<ToMerge<'_>>; 2] {
+fn waves<'a>(plan: &FieldPlan, mut to_merge: Vec<ToMerge<'a>>) -> [Vec<ToMerge<'a>>; 2] {
     to_merge.sort_by_key(|asked| asked.row.id);
     let mut seen = BTreeSet::new();
     let (first, later) = to_merge.into_iter().partition(|asked| {
-        asked
-            .theirs
-            .identity
-            .clone()
+        let own = asked.theirs.identity.as_ref();
+        plan.settled_identity(own, asked.link.and_then(Link::known_as))
             .is_none_or(|id| seen.insert(id))
     });
     [first, later]
