@@ -336,6 +336,27 @@ async fn of_two_that_may_take_an_external_id_over_in_one_page_the_older_gets_it_
 }
 
 #[tokio::test]
+async fn one_that_returns_without_its_external_id_and_a_namesake_do_not_share_a_record() {
+    let story = Story::begin(12, active_only()).await.unwrap();
+    let twin =
+        json!({ "Account_Name": "Twin", "External_ID": "A-TWIN", "Customer_Status": "Active" });
+    let older = story.zoho_creates("Accounts", &twin).unwrap();
+    story.full_sync().await.unwrap();
+    let left = json!({ "Customer_Status": "Churned" });
+    story.zoho_edits("Accounts", &older, &left).unwrap();
+    story.full_sync().await.unwrap();
+    let back = json!({ "Customer_Status": "Active", "External_ID": null });
+    story.zoho_edits("Accounts", &older, &back).unwrap();
+    story.zoho_creates("Accounts", &twin).unwrap();
+    story.full_sync().await.unwrap();
+    let links = story.world.store.all_links(&story.connection());
+    let tied = links
+        .iter()
+        .filter(|link| link.platform_id().is_some_and(|id| id.as_str() == "A-TWIN"));
+    assert_eq!(tied.count(), 1);
+}
+
+#[tokio::test]
 async fn what_refers_to_a_contact_still_means_it_when_a_namesake_takes_it_over() {
     let story = Story::begin(40, active_only()).await.unwrap();
     story.full_sync().await.unwrap();
