@@ -5,6 +5,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::select::{IN_VALUES, PAGE_ROWS};
+
 /// A bucket of time in which credits are counted: an hour since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Bucket(i64);
@@ -55,6 +57,36 @@ pub const fn of_write(records: usize) -> u64 {
 /// The price of any other read.
 pub const OF_READ: u64 = 1;
 
+/// How many users a page of them has.
+const PAGE_USERS: u64 = 200;
+
+/// The price of reading that many records by COQL, page by page; to learn that there are none costs a page too.
+#[must_use]
+pub const fn of_reading(records: u64) -> u64 {
+    pages(records, PAGE_ROWS as u64).saturating_mul(of_select(PAGE_ROWS))
+}
+
+/// The price of reading that many users, page by page.
+#[must_use]
+pub const fn of_reading_users(users: u64) -> u64 {
+    pages(users, PAGE_USERS).saturating_mul(OF_READ)
+}
+
+/// The price of looking up that many records by their ids or by another value, so many at once as one call takes.
+#[must_use]
+pub const fn of_looking_up(records: u64) -> u64 {
+    records
+        .div_ceil(IN_VALUES as u64)
+        .saturating_mul(of_select(IN_VALUES))
+}
+
+/// How many pages a reading takes.
+#[must_use]
+pub const fn pages(records: u64, page: u64) -> u64 {
+    let pages = records.div_ceil(page);
+    if pages == 0 { 1 } else { pages }
+}
+
 /// The credits of a rolling day by edition and users.
 #[must_use]
 pub fn allowance(edition: &str, users: u64) -> u64 {
@@ -80,6 +112,9 @@ mod tests {
             [1, 1, 2, 2, 3, 3]
         );
         assert_eq!([1, 10, 11, 100].map(of_write), [1, 1, 2, 10]);
+        assert_eq!([0, 2_000, 2_001].map(of_reading), [3, 3, 6]);
+        assert_eq!([0, 200, 201].map(of_reading_users), [1, 1, 2]);
+        assert_eq!([0, 100, 101].map(of_looking_up), [0, 1, 2]);
         assert_eq!(allowance("Enterprise", 40), 90_000);
         assert_eq!(allowance("Free", 3), 5_000);
     }

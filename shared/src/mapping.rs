@@ -277,6 +277,20 @@ impl FieldPlan {
         }
     }
 
+    /// Which record a row is: `own` is what the row says, `linked` what its link says. A link decides where the identity is the platform's
+    /// own; otherwise the external id does, so that a record whose external id was emptied keeps its link until it gets another.
+    #[must_use]
+    pub fn settled_identity(
+        &self,
+        own: Option<&PlatformId>,
+        linked: Option<&PlatformId>,
+    ) -> Option<PlatformId> {
+        match self.identity {
+            Identity::Own => linked.or(own).cloned(),
+            Identity::Field(_) | Identity::FoldedField(_) => own.or(linked).cloned(),
+        }
+    }
+
     /// Completes a reference with the platform id of the record that it names. A lookup that can name several objects names this one only
     /// if the ledger knows the id as such.
     fn resolve(&self, value: Value, mapped: &Mapped, neighbours: &Neighbours) -> Value {

@@ -13,6 +13,7 @@ pub mod note;
 pub mod parked;
 pub mod poll;
 pub mod preflight;
+pub mod preview;
 pub mod reading;
 pub mod references;
 pub mod removal;

@@ -117,7 +117,8 @@ async fn withdraw(
 /// Whether the guard holds the removal of `leaving` out of `held` records: beyond both of its numbers (R2).
 #[must_use]
 pub const fn exceeds(guard: &RemovalGuard, leaving: u64, held: u64) -> bool {
-    leaving > guard.records && leaving * 100 > held * guard.percent as u64
+    leaving > guard.records
+        && leaving.saturating_mul(100) > held.saturating_mul(guard.percent as u64)
 }
 
 /// Carries out a held removal after a person's yes. What came back meanwhile is withdrawn.

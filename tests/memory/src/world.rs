@@ -53,7 +53,9 @@ impl World {
         (Self::with_clock(seed, clock, directory, crm), zoho)
     }
 
-    fn with_clock(
+    /// A world that goes by a clock of one's own, which its Zoho may go by too.
+    #[must_use]
+    pub fn with_clock(
         seed: u64,
         clock: Arc<ManualClock>,
         directory: Directory,

@@ -105,6 +105,35 @@ async fn a_routine_sync_without_changes_costs_one_call_per_object_and_writes_not
 }
 
 #[tokio::test]
+async fn a_routine_sync_of_many_changes_takes_two_calls_at_most_for_their_object_and_one_for_each_other()
+ {
+    let story = Story::begin(30, active_only()).await.unwrap();
+    story.full_sync().await.unwrap();
+    story.routine_sync().await.unwrap();
+    let contacts: Vec<String> = story
+        .present(Object::Contact)
+        .into_iter()
+        .take(50)
+        .collect();
+    for contact in &contacts {
+        story
+            .zoho_edits("Contacts", contact, &json!({ "Phone": "+1 555 0100" }))
+            .unwrap();
+    }
+    let (before, request) = (story.writes(), story.latest_request());
+    let ran = story.routine_sync().await.unwrap();
+    let written = story.writes() - before;
+    let changed = contacts.len() as u64;
+    assert_eq!((written.records, written.links), (changed, changed));
+    for object in Object::ALL {
+        let most = if object == Object::Contact { 2 } else { 1 };
+        let calls = ran.count(object, Counter::ZohoCalls);
+        assert!(calls <= most, "{calls} calls for {object}s");
+    }
+    assert!(story.calls_since(request).len() <= 6);
+}
+
+#[tokio::test]
 async fn a_change_in_zoho_arrives_with_the_next_routine_sync_and_says_where_it_came_from() {
     let story = Story::begin(30, active_only()).await.unwrap();
     story.full_sync().await.unwrap();
@@ -278,6 +307,53 @@ async fn of_two_accounts_with_one_external_id_the_older_keeps_it() {
         story.present(Object::Account).contains(&twin),
         "repaired in Zoho, it comes in"
     );
+}
+
+#[tokio::test]
+async fn of_two_that_may_take_an_external_id_over_in_one_page_the_older_gets_it_and_keeps_it() {
+    let story = Story::begin(12, active_only()).await.unwrap();
+    story.full_sync().await.unwrap();
+    let twin = |status: &str| json!({ "Account_Name": "Twin", "External_ID": "A-TWIN", "Customer_Status": status });
+    let owner = story.zoho_creates("Accounts", &twin("Active")).unwrap();
+    story.routine_sync().await.unwrap();
+    let older = story.zoho_creates("Accounts", &twin("Active")).unwrap();
+    let younger = story.zoho_creates("Accounts", &twin("Active")).unwrap();
+    story.routine_sync().await.unwrap();
+    assert!(story.present(Object::Account).contains(&owner));
+    story
+        .zoho_edits("Accounts", &owner, &json!({ "Customer_Status": "Churned" }))
+        .unwrap();
+    for _ in 0..2 {
+        story.full_sync().await.unwrap();
+        let present = story.present(Object::Account);
+        assert!(present.contains(&older) && !present.contains(&younger));
+    }
+    let links = story.world.store.all_links(&story.connection());
+    let tied = links
+        .iter()
+        .filter(|link| link.platform_id().is_some_and(|id| id.as_str() == "A-TWIN"));
+    assert_eq!(tied.count(), 1, "one link ties the record");
+}
+
+#[tokio::test]
+async fn one_that_returns_without_its_external_id_and_a_namesake_do_not_share_a_record() {
+    let story = Story::begin(12, active_only()).await.unwrap();
+    let twin =
+        json!({ "Account_Name": "Twin", "External_ID": "A-TWIN", "Customer_Status": "Active" });
+    let older = story.zoho_creates("Accounts", &twin).unwrap();
+    story.full_sync().await.unwrap();
+    let left = json!({ "Customer_Status": "Churned" });
+    story.zoho_edits("Accounts", &older, &left).unwrap();
+    story.full_sync().await.unwrap();
+    let back = json!({ "Customer_Status": "Active", "External_ID": null });
+    story.zoho_edits("Accounts", &older, &back).unwrap();
+    story.zoho_creates("Accounts", &twin).unwrap();
+    story.full_sync().await.unwrap();
+    let links = story.world.store.all_links(&story.connection());
+    let tied = links
+        .iter()
+        .filter(|link| link.platform_id().is_some_and(|id| id.as_str() == "A-TWIN"));
+    assert_eq!(tied.count(), 1);
 }
 
 #[tokio::test]

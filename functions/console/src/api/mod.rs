@@ -4,6 +4,7 @@ mod connections;
 mod edits;
 mod log;
 mod parked;
+mod preview;
 mod records;
 mod removals;
 mod runs;
@@ -86,6 +87,7 @@ fn described() -> OpenApiRouter<Deps> {
         .routes(routes!(settings::export))
         .routes(routes!(settings::history))
         .routes(routes!(settings::version))
+        .routes(routes!(preview::look))
         .routes(routes!(runs::list, runs::start))
         .routes(routes!(runs::show))
         .routes(routes!(log::list))

@@ -79,7 +79,7 @@ pub(super) async fn replace(
     let over = if_match(&headers)?;
     let ports = &deps.ports;
     let connection = lifecycle::find(ports, &of.connection).await?;
-    refuse(settings.problems().into_iter().map(Mistake::from).collect())?;
+    refuse_mistakes(&settings)?;
     let outdated = |current: u64| {
         Problem::mistake(
             Kind::Outdated,
@@ -116,6 +116,11 @@ pub(super) async fn replace(
     Ok(tagged(saved.version, answer))
 }
 
+/// Refuses what is wrong with the settings by themselves.
+pub(super) fn refuse_mistakes(settings: &Settings) -> Result<(), Problem> {
+    refuse(settings.problems().into_iter().map(Mistake::from).collect())
+}
+
 fn refuse(mistakes: Vec<Mistake>) -> Result<(), Problem> {
     if mistakes.is_empty() {
         return Ok(());
@@ -128,14 +133,14 @@ fn refuse(mistakes: Vec<Mistake>) -> Result<(), Problem> {
 }
 
 /// What came of looking up the settings' fields in Zoho.
-struct Looked {
+pub(super) struct Looked {
     warnings: Vec<Mistake>,
     /// Whether every object's fields could be looked up.
     complete: bool,
 }
 
 /// Looks up in Zoho what the settings name, where the connection has access.
-async fn look_up(
+pub(super) async fn look_up(
     ports: &Ports,
     connection: &Connection,
     settings: &Settings,
@@ -180,7 +185,7 @@ fn unasked(error: flow::Error) -> Problem {
         return problem;
     }
     let detail = format!(
-        "nothing is saved, because Zoho can't be asked about its fields now ({}): send the settings again",
+        "Zoho can't be asked about its fields now ({}), so nothing is saved: send the settings again",
         problem.detail
     );
     Problem {

@@ -4,6 +4,7 @@ mod connection;
 mod log;
 mod names;
 mod preflight;
+mod preview;
 mod record;
 mod run;
 mod settings;
@@ -16,6 +17,7 @@ pub(crate) use names::{
     UnlinkedStanding, VerdictName,
 };
 pub(crate) use preflight::{FindingView, PreflightView};
+pub(crate) use preview::PreviewView;
 pub(crate) use record::{ParkedRecord, RecordDetail, RecordView, Removal, Unlinked};
 pub(crate) use run::{RunDetail, RunView};
 pub(crate) use settings::{SavedSettings, SettingsDocument, SettingsView};

@@ -11,7 +11,7 @@ use super::desk::Desk;
 fn segment() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::sample::select(vec![
-            "connections", "acme", "gone", "settings", "history", "export", "runs", "log", "parked", "removals", "account", "contact", "task", "deal",
+            "connections", "acme", "gone", "settings", "history", "export", "preview", "runs", "log", "parked", "removals", "account", "contact", "task", "deal",
             "user", "A-1", "edits", "retry", "dismiss", "enable", "pause", "disconnect", "preflight", "approve", "reject", "openapi.json",
             "settings.schema.json", "1",
             "01JD8QK3ZV5W7Y0B2C4E6G8H9J", "..", ".", "~", "~YS9i", "%2F", "%ff", "%00", "%", "%zz", "",
@@ -81,7 +81,7 @@ fn json() -> impl Strategy<Value = Json> {
             9 => prop::sample::select(vec![
                 "id", "name", "kind", "fields", "segments", "if_version", "edits", "subject", "owner", "due_date", "tier", "night_hour",
                 "objects", "account", "task", "filter", "all", "any", "where", "field", "comparator", "value", "mappings", "zoho", "platform",
-                "custom_fields", "reference", "log", "keep_days", "credit_share", "conflicts",
+                "custom_fields", "reference", "log", "keep_days", "credit_share", "conflicts", "settings", "object", "cursor",
             ])
             .prop_map(str::to_owned),
             1 => "\\PC{0,6}",
@@ -98,6 +98,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         6 => json().prop_map(|json| json.to_string().into_bytes()),
         2 => json().prop_map(|fields| json!({"fields": fields}).to_string().into_bytes()),
         2 => json().prop_map(|edit| json!({"edits": [edit, {"id": "A-1"}]}).to_string().into_bytes()),
+        2 => json().prop_map(|settings| json!({"settings": settings, "object": "contact"}).to_string().into_bytes()),
         1 => prop::collection::vec(any::<u8>(), 0..40),
     ]
 }

@@ -17,6 +17,7 @@ mod guard;
 mod log;
 mod lookup;
 mod parked;
+mod preview;
 mod records;
 mod removals;
 mod runs;

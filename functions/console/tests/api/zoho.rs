@@ -1,10 +1,10 @@
 //! A Zoho that has the usual fields and no rows, and revokes what it is told to.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tandem::data_centre::DataCentre;
 use tandem::identifier::ZohoId;
 use tandem::object::Object;
@@ -14,13 +14,14 @@ use tandem::port::{
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret};
 use tandem::select::{Count, Select};
-use tandem_memory::{Nobody, field, usual_fields};
+use tandem_memory::{ManualClock, Nobody, field, usual_fields};
 
 #[derive(Default)]
 pub(crate) struct EmptyZoho {
     revoked: Mutex<Vec<(DataCentre, String)>>,
     /// The fields that differ from the usual ones; none: hidden.
     fields: Mutex<BTreeMap<(Object, String), Option<FieldInfo>>>,
+    slow: Mutex<Option<Arc<ManualClock>>>,
 }
 
 impl EmptyZoho {
@@ -39,6 +40,11 @@ impl EmptyZoho {
     /// The refresh tokens that were revoked, and where.
     pub(crate) fn revoked(&self) -> Vec<(DataCentre, String)> {
         self.revoked.lock().unwrap().clone()
+    }
+
+    /// From now on each question takes a while.
+    pub(crate) fn slow_down(&self, clock: Arc<ManualClock>) {
+        *self.slow.lock().unwrap() = Some(clock);
     }
 }
 
@@ -95,6 +101,9 @@ impl Crm for EmptyZoho {
     }
 
     async fn select(&self, _: &Caller, _: &Select) -> Result<Reply<Rows>, CrmError> {
+        if let Some(clock) = self.slow.lock().unwrap().as_ref() {
+            clock.advance(SignedDuration::from_secs(20));
+        }
         reply(Rows {
             rows: Vec::new(),
             more: false,

@@ -17,6 +17,7 @@ use crate::run::{Counter, Counters};
 
 use super::Error;
 use super::job::Job;
+pub(in crate::flow) use settle::owner;
 use settle::{Page, Settled};
 
 /// How many records are written at a time.
@@ -44,7 +45,7 @@ pub struct Applied {
 
 /// What one row asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// Nothing.
     Nothing(Counter),
     /// The link goes.
@@ -55,7 +56,8 @@ enum Step {
     Merge,
 }
 
-fn step(
+/// What one row asks for, by its link and by what it refers to; the preview asks the same.
+pub(super) fn step(
     plan: &FieldPlan,
     row: &Row,
     theirs: &Theirs,
@@ -151,7 +153,7 @@ pub async fn apply(
             }),
         }
     }
-    let page = Page {
+    let mut page = Page {
         job,
         plan,
         records: load(job, plan.object, &to_merge).await?,
@@ -159,21 +161,26 @@ pub async fn apply(
             .candidates
             .iter()
             .map(|candidate| candidate.zoho_id)
+            .chain(parting(plan, &to_merge))
             .collect(),
+        brought: BTreeMap::new(),
         moment: job.moment(),
         mode,
         flagged_until: flagged_until(job, plan, mode).await?,
     };
     let returned = returned(&to_merge);
-    for wave in waves(to_merge) {
+    for wave in waves(plan, to_merge) {
         let rows: Vec<_> = wave.iter().map(|asked| page.settle(asked)).collect();
         let settled: Vec<Settled> = stream::iter(rows)
             .buffer_unordered(WRITERS)
             .try_collect()
             .await?;
-        settled
-            .into_iter()
-            .for_each(|settled| batch.take(settled, &mut applied.counters));
+        for settled in settled {
+            if let Some(id) = settled.link.platform_id().filter(|_| settled.link.in_scope) {
+                page.brought.insert(settled.link.zoho_id, id.clone());
+            }
+            batch.take(settled, &mut applied.counters);
+        }
     }
     // Records are stored by now. The log, what waits and the marks of what is to be calculated come next, the links last: until a row's link says that it was applied, it is
     // applied again, and everything before is repeated to the same effect.
@@ -362,15 +369,26 @@ struct ToMerge<'a> {
     admitted: bool,
 }
 
+/// Rows that become another record than the one they were (I5).
+fn parting<'a>(
+    plan: &'a FieldPlan,
+    to_merge: &'a [ToMerge<'_>],
+) -> impl Iterator<Item = ZohoId> + 'a {
+    let parts = |asked: &&ToMerge<'_>| {
+        let own = asked.theirs.identity.as_ref();
+        let linked = asked.link.and_then(Link::platform_id);
+        linked.is_some() && plan.settled_identity(own, linked).as_ref() != linked
+    };
+    to_merge.iter().filter(parts).map(|asked| asked.row.id)
+}
+
 /// Rows of one identity go one after the other, the oldest record first: it is the one that keeps the identity (I3).
-fn waves(mut to_merge: Vec<ToMerge<'_>>) -> [Vec<ToMerge<'_>>; 2] {
+fn waves<'a>(plan: &FieldPlan, mut to_merge: Vec<ToMerge<'a>>) -> [Vec<ToMerge<'a>>; 2] {
     to_merge.sort_by_key(|asked| asked.row.id);
     let mut seen = BTreeSet::new();
     let (first, later) = to_merge.into_iter().partition(|asked| {
-        asked
-            .theirs
-            .identity
-            .clone()
+        let own = asked.theirs.identity.as_ref();
+        plan.settled_identity(own, asked.link.and_then(Link::known_as))
             .is_none_or(|id| seen.insert(id))
     });
     [first, later]

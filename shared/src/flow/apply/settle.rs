@@ -8,7 +8,7 @@ use crate::flow::Error;
 use crate::flow::job::Job;
 use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::{Entry, Outcome};
-use crate::mapping::{Fault, FieldPlan, Theirs};
+use crate::mapping::{Fault, FieldPlan};
 use crate::merge::{Moment, merge};
 use crate::object::Object;
 use crate::port;
@@ -27,8 +27,10 @@ pub(super) struct Page<'a> {
     pub(super) plan: &'a FieldPlan,
     /// The records that the rows may be, as they were read for the page.
     pub(super) records: BTreeMap<PlatformId, Record>,
-    /// The page's rows that leave the scope.
+    /// The page's rows that leave the scope, or their record for another one.
     pub(super) leaving: BTreeSet<ZohoId>,
+    /// The page's rows that are tied to a record by now, although their links are not stored yet.
+    pub(super) brought: BTreeMap<ZohoId, PlatformId>,
     pub(super) moment: Moment,
     pub(super) mode: Mode,
     /// What changed before that had been flagged by Zoho, and came with a routine sync.
@@ -64,7 +66,10 @@ impl Page<'_> {
     /// Settles a row; its record is stored when this returns, its link and its log lines are not.
     pub(super) async fn settle(&self, asked: &ToMerge<'_>) -> Result<Settled, Error> {
         let linked = asked.link.and_then(Link::platform_id);
-        let Some(identity) = self.identity(&asked.theirs, asked.link.and_then(Link::known_as))
+        let own = asked.theirs.identity.as_ref();
+        let Some(identity) = self
+            .plan
+            .settled_identity(own, asked.link.and_then(Link::known_as))
         else {
             let mut settled = self.settled(asked, Standing::Unmatched, Counter::Unmatched);
             let reason = "it has no external id: fill the field in Zoho";
@@ -80,11 +85,16 @@ impl Page<'_> {
                 .and_then(|record| owner(record, asked.row.id))
                 && self.still_owns(owner, &identity).await?
             {
-                return Ok(self.duplicate(asked, &identity, owner));
+                let mut settled = self.duplicate(asked, &identity, owner);
+                self.part(&mut settled, linked, &identity).await?;
+                return Ok(settled);
             }
             let enriches = self.job.settings.settings.source_mode == SourceMode::EnrichOnly;
             if known.is_none() && enriches && self.plan.object != Object::User {
-                return Ok(self.settled(asked, Standing::Unknown(identity), Counter::Unknown));
+                let standing = Standing::Unknown(identity.clone());
+                let mut settled = self.settled(asked, standing, Counter::Unknown);
+                self.part(&mut settled, linked, &identity).await?;
+                return Ok(settled);
             }
             let calculated = &self.job.calculations.plan;
             // Also where it was before: an attempt that moved it there may have been cut off.
@@ -109,9 +119,7 @@ impl Page<'_> {
             settled
                 .touched
                 .extend(was_at.filter(|_| brought.changed).into_iter().flatten());
-            if let Some(former) = linked.filter(|former| **former != identity) {
-                self.part_from(former, asked.row.id, &mut settled).await?;
-            }
+            self.part(&mut settled, linked, &identity).await?;
             // Also when nothing changed just now: the same run may have been cut off between the record and its log line.
             if brought.changed
                 || saved
@@ -174,15 +182,6 @@ impl Page<'_> {
         }
     }
 
-    /// Which record the row is. A link decides where the identity is the platform's own; otherwise the external id does, so that a record
-    /// whose external id was emptied keeps its link until it gets another.
-    fn identity(&self, theirs: &Theirs, linked: Option<&PlatformId>) -> Option<PlatformId> {
-        match (self.plan.object, linked) {
-            (Object::User | Object::Deal | Object::Task, Some(linked)) => Some(linked.clone()),
-            (_, linked) => theirs.identity.clone().or_else(|| linked.cloned()),
-        }
-    }
-
     fn duplicate(&self, asked: &ToMerge<'_>, identity: &PlatformId, owner: ZohoId) -> Settled {
         let mut settled = self.settled(
             asked,
@@ -234,6 +233,9 @@ impl Page<'_> {
 
     /// Whether another Zoho record keeps the identity: it does unless it leaves the scope itself.
     async fn still_owns(&self, owner: ZohoId, identity: &PlatformId) -> Result<bool, Error> {
+        if self.brought.get(&owner) == Some(identity) {
+            return Ok(true);
+        }
         if self.leaving.contains(&owner) {
             return Ok(false);
         }
@@ -298,6 +300,20 @@ impl Page<'_> {
             changed,
             counter,
         }
+    }
+
+    /// Parts the record that a row was from it, if it is not that one any more.
+    async fn part(
+        &self,
+        settled: &mut Settled,
+        linked: Option<&PlatformId>,
+        identity: &PlatformId,
+    ) -> Result<(), Error> {
+        if let Some(former) = linked.filter(|former| *former != identity) {
+            let row = settled.link.zoho_id;
+            self.part_from(former, row, settled).await?;
+        }
+        Ok(())
     }
 
     /// Parts a record from a Zoho record whose external id was changed (I5).
@@ -394,7 +410,7 @@ impl Page<'_> {
 }
 
 /// The other Zoho record that a record is tied to.
-fn owner(record: &Record, row: ZohoId) -> Option<ZohoId> {
+pub(in crate::flow) fn owner(record: &Record, row: ZohoId) -> Option<ZohoId> {
     record
         .zoho_id
         .filter(|owner| *owner != row && record.removed.is_none())

@@ -1,7 +1,9 @@
 //! Links, removal candidates and waiting references.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tandem::identifier::{ConnectionId, PlatformId, ZohoId};
@@ -13,14 +15,36 @@ use super::MemoryStore;
 
 type Part = (ConnectionId, Object);
 
+/// Links that are made when they are asked for, so that very many need no memory. They count as stored; one that is stored in earnest takes
+/// a made one's place.
+pub trait MadeLinks: Debug + Send + Sync {
+    /// The link of a Zoho record.
+    fn of(&self, connection: &ConnectionId, object: Object, id: ZohoId) -> Option<Link>;
+
+    /// Links with `after < id <= to` by id, at most `limit`.
+    fn between(
+        &self,
+        connection: &ConnectionId,
+        object: Object,
+        after: ZohoId,
+        to: ZohoId,
+        limit: usize,
+    ) -> Vec<Link>;
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Table {
+    made: Option<Arc<dyn MadeLinks>>,
     links: BTreeMap<Part, BTreeMap<ZohoId, Link>>,
     candidates: BTreeMap<Part, BTreeMap<ZohoId, Candidate>>,
     awaiting: BTreeMap<Part, BTreeSet<PlatformId>>,
 }
 
 impl Table {
+    pub(super) fn make_links(&mut self, made: Arc<dyn MadeLinks>) {
+        self.made = Some(made);
+    }
+
     pub(super) fn all_links(&self, connection: &ConnectionId) -> Vec<Link> {
         let parts = self.links.iter().filter(|((of, _), _)| of == connection);
         parts
@@ -52,15 +76,16 @@ impl Ledger for MemoryStore {
         ids: &[ZohoId],
     ) -> Result<Vec<Link>, Error> {
         let tables = self.tables();
-        let Some(links) = tables.ledger.links.get(&part(connection, object)) else {
-            return Ok(Vec::new());
+        let (made, links) = (
+            &tables.ledger.made,
+            tables.ledger.links.get(&part(connection, object)),
+        );
+        let link = |id: &ZohoId| {
+            let stored = links.and_then(|links| links.get(id)).cloned();
+            stored.or_else(|| made.as_ref()?.of(connection, object, *id))
         };
         let ids: BTreeSet<&ZohoId> = ids.iter().collect();
-        Ok(ids
-            .into_iter()
-            .filter_map(|id| links.get(id))
-            .cloned()
-            .collect())
+        Ok(ids.into_iter().filter_map(link).collect())
     }
 
     async fn links_between(
@@ -71,16 +96,24 @@ impl Ledger for MemoryStore {
         to: ZohoId,
         limit: usize,
     ) -> Result<(Vec<Link>, bool), Error> {
-        let tables = self.tables();
-        let links = tables.ledger.links.get(&part(connection, object));
-        let Some(links) = links.filter(|_| after < to) else {
+        if after >= to {
             return Ok((Vec::new(), false));
-        };
-        let found: Vec<Link> = links
-            .range((Bound::Excluded(after), Bound::Included(to)))
-            .map(|(_, link)| link.clone())
-            .take(limit)
+        }
+        let tables = self.tables();
+        let made = tables.ledger.made.as_ref();
+        let made = made.map(|made| made.between(connection, object, after, to, limit));
+        let mut found: BTreeMap<ZohoId, Link> = made
+            .into_iter()
+            .flatten()
+            .map(|link| (link.zoho_id, link))
             .collect();
+        let stored = tables.ledger.links.get(&part(connection, object));
+        let stored = stored
+            .into_iter()
+            .flat_map(|links| links.range((Bound::Excluded(after), Bound::Included(to))))
+            .take(limit);
+        found.extend(stored.map(|(id, link)| (*id, link.clone())));
+        let found: Vec<Link> = found.into_values().take(limit).collect();
         let more = found.len() == limit;
         Ok((found, more))
     }

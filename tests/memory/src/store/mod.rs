@@ -10,7 +10,7 @@ mod page;
 mod records;
 
 use std::ops::Sub;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::Timestamp;
 use tandem::calculation::Mark;
@@ -22,6 +22,8 @@ use tandem::record::{Candidate, Link, Record};
 use tandem::run::{Run, Slice};
 
 use crate::lock::locked;
+
+pub use ledger::MadeLinks;
 
 /// The tables, with the promises that the real ones make and no more: a filtered page can be short, an index can be made to lag.
 #[derive(Debug, Default)]
@@ -104,6 +106,11 @@ impl MemoryStore {
     #[must_use]
     pub fn writes(&self) -> Writes {
         self.tables().writes
+    }
+
+    /// Adds links that are made when they are asked for.
+    pub fn make_links(&self, made: Arc<dyn MadeLinks>) {
+        self.tables().ledger.make_links(made);
     }
 
     /// Lets each index lag behind its table by the last `changes` changes, as an index of the real store may for a moment.
