@@ -1,5 +1,7 @@
 //! The demo: the real job on one machine, told as a story whose every step is checked.
 
+mod calculated;
+mod live;
 mod measure;
 mod progress;
 mod report;
@@ -73,7 +75,7 @@ pub async fn run(options: DemoOptions) -> Result<Report> {
     write_endpoints(&world)?;
     let report = match options.live {
         None => story::simulated(&world).await,
-        Some(client) => story::live(&world, &client.data_centre).await,
+        Some(client) => live::tell(&world, &client.data_centre).await,
     };
     report.print();
     if let Some(path) = &options.report {

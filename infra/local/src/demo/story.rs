@@ -14,7 +14,7 @@ use super::report::{Report, Step};
 use crate::{FUNCTIONS, InScope, QUEUES, World, in_scope};
 
 /// How long a run may take before the story gives up.
-const RUN_BUDGET: Duration = Duration::from_secs(1_800);
+pub(super) const RUN_BUDGET: Duration = Duration::from_secs(1_800);
 
 /// How long the system may take to fall silent.
 const SILENCE_BUDGET: Duration = Duration::from_secs(600);
@@ -28,7 +28,7 @@ const MODULES: [(&str, &str); 4] = [
 ];
 
 /// What an operator would set up for the sample organisation.
-fn settings() -> Value {
+pub(super) fn settings() -> Value {
     json!({
         "account_external_id": "External_ID",
         "core_writeback": true,
@@ -52,15 +52,9 @@ fn is_active(account: &Value) -> bool {
 
 /// Tells the story with the simulated Zoho.
 pub(super) async fn simulated(world: &World) -> Report {
-    let mut teller = Teller {
-        world,
-        steps: Vec::new(),
-    };
-    if let Err(error) = teller.tell().await {
-        say(&format!("the story broke off: {error:#}"));
-        teller.steps.push(failed("the story broke off", &error));
-    }
-    Report::new(teller.steps)
+    let mut teller = Teller::new(world);
+    let told = teller.tell().await;
+    teller.report(told)
 }
 
 fn failed(name: &str, error: &anyhow::Error) -> Step {
@@ -78,27 +72,54 @@ fn failed(name: &str, error: &anyhow::Error) -> Step {
 }
 
 /// What a step found; every check that fails is a problem.
-#[derive(Default)]
-struct Checks(Vec<String>);
+#[derive(Debug, Default)]
+pub(super) struct Checks(Vec<String>);
 
 impl Checks {
-    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, found: T, wanted: T) {
+    pub(super) fn equal<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        what: &str,
+        found: T,
+        wanted: T,
+    ) {
         if found != wanted {
             self.0
                 .push(format!("{what}: {found:?} instead of {wanted:?}"));
         }
     }
 
-    fn holds(&mut self, what: &str, holds: bool) {
+    pub(super) fn is_clean(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn holds(&mut self, what: &str, holds: bool) {
         if !holds {
             self.0.push(what.to_owned());
         }
     }
 }
 
-struct Teller<'a> {
-    world: &'a World,
+pub(super) struct Teller<'a> {
+    pub(super) world: &'a World,
     steps: Vec<Step>,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) const fn new(world: &'a World) -> Self {
+        Self {
+            world,
+            steps: Vec::new(),
+        }
+    }
+
+    /// The report of what was told; a story that broke off is a step that failed.
+    pub(super) fn report(mut self, told: Result<()>) -> Report {
+        if let Err(error) = told {
+            say(&format!("the story broke off: {error:#}"));
+            self.steps.push(failed("the story broke off", &error));
+        }
+        Report::new(self.steps)
+    }
 }
 
 impl Teller<'_> {
@@ -116,15 +137,16 @@ impl Teller<'_> {
             .await?;
         look = self.leaving(look).await?;
         look = self.quiet_full(look).await?;
+        look = self.calculated_fields(look).await?;
         self.logs(look).await
     }
 
-    fn zoho(&self) -> Result<&Server> {
+    pub(super) fn zoho(&self) -> Result<&Server> {
         self.world.zoho()
     }
 
     /// Ends a step: waits for silence, looks, checks with the looks before and after, and adds it to the story.
-    async fn end(
+    pub(super) async fn end(
         &mut self,
         name: &str,
         before: Look,
@@ -132,6 +154,17 @@ impl Teller<'_> {
         check: impl AsyncFnOnce(&Self, &Look, &Look, &mut Checks) -> Result<()>,
     ) -> Result<Look> {
         self.world.stack.wait_until_idle(SILENCE_BUDGET).await?;
+        self.end_now(name, before, began, check).await
+    }
+
+    /// The same without waiting for what was put off.
+    pub(super) async fn end_now(
+        &mut self,
+        name: &str,
+        before: Look,
+        began: Instant,
+        check: impl AsyncFnOnce(&Self, &Look, &Look, &mut Checks) -> Result<()>,
+    ) -> Result<Look> {
         let seconds = began.elapsed().as_secs_f64();
         let after = Look::take(self.world).await?;
         let mut checks = Checks::default();
@@ -211,6 +244,9 @@ impl Teller<'_> {
                 Some("complete"),
             );
             checks.compare_scope(after, &teller.in_scope()?);
+            let certificates = ended["certificates"].as_array().into_iter().flatten();
+            let agreed = certificates.filter(|certificate| certificate["verdict"] == "agrees");
+            checks.equal("objects whose counts agree", agreed.count(), MODULES.len());
             for (object, rows) in teller.rows()? {
                 checks.equal(
                     &format!("rows read of {object}s"),
@@ -223,7 +259,7 @@ impl Teller<'_> {
         .await
     }
 
-    fn in_scope(&self) -> Result<InScope> {
+    pub(super) fn in_scope(&self) -> Result<InScope> {
         let zoho = self.zoho()?;
         let (organisation, now) = (organisation(zoho), zoho.now());
         in_scope(&zoho.zoho(), organisation, now, is_active)
@@ -525,7 +561,7 @@ impl Teller<'_> {
     /// Looks through every line that the functions logged for what must not be in one.
     async fn logs(&mut self, before: Look) -> Result<()> {
         let began = Instant::now();
-        self.end(
+        self.end_now(
             "no secret and no personal data in any log line",
             before,
             began,
@@ -598,7 +634,7 @@ fn shows(record: &Map<String, Value>, field: &str, value: &Value) -> bool {
     stored.is_some_and(|typed| typed.values().any(|plain| plain == value))
 }
 
-fn organisation(zoho: &Server) -> u64 {
+pub(super) fn organisation(zoho: &Server) -> u64 {
     zoho.zoho()
         .organisations()
         .next()
@@ -606,7 +642,7 @@ fn organisation(zoho: &Server) -> u64 {
         .unwrap_or_default()
 }
 
-fn edit(
+pub(super) fn edit(
     zoho: &mut Zoho,
     organisation: u64,
     module: &str,
@@ -616,73 +652,4 @@ fn edit(
 ) -> Result<()> {
     let values = values.as_object().context("values are an object")?;
     Ok(zoho.edit(organisation, module, id.parse()?, values, None, now)?)
-}
-
-/// The story with the real Zoho: it changes nothing there.
-pub(super) async fn live(world: &World, data_centre: &str) -> Report {
-    let mut teller = Teller {
-        world,
-        steps: Vec::new(),
-    };
-    if let Err(error) = teller.tell_live(data_centre).await {
-        say(&format!("the story broke off: {error:#}"));
-        teller.steps.push(failed("the story broke off", &error));
-    }
-    Report::new(teller.steps)
-}
-
-/// How long a person has to grant access.
-const GRANT_BUDGET: Duration = Duration::from_secs(900);
-
-impl Teller<'_> {
-    async fn tell_live(&mut self, data_centre: &str) -> Result<()> {
-        let before = Look::take(self.world).await?;
-        let began = Instant::now();
-        let console = &self.world.console;
-        console
-            .post(
-                "/api/connections",
-                &json!({ "id": CONNECTION, "name": "My organisation" }),
-            )
-            .await?;
-        let address = self.world.door.url();
-        say(&format!(
-            "Register {address}/oauth/callback as a redirect URI of your Zoho client, then open {address}/connect/{CONNECTION}?dc={data_centre}"
-        ));
-        let deadline = Instant::now() + GRANT_BUDGET;
-        let path = format!("/api/connections/{CONNECTION}");
-        while console.get(&path).await?["organisation"].is_null() {
-            anyhow::ensure!(
-                Instant::now() < deadline,
-                "nobody granted access within {GRANT_BUDGET:?}"
-            );
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        let mut look = self
-            .end("connect", before, began, async |_, _, _, _| Ok(()))
-            .await?;
-        console.post(&format!("{path}/enable"), &json!({})).await?;
-        let first = console.latest_run(CONNECTION, "full").await?;
-        for (name, run) in [("full sync", Some(first)), ("full sync again", None)] {
-            let began = Instant::now();
-            let run = match run {
-                Some(run) => run,
-                None => console.start_run(CONNECTION, "full").await?,
-            };
-            let ended = console
-                .await_run(CONNECTION, &run, RUN_BUDGET, |_| {})
-                .await?;
-            look = self
-                .end(name, look, began, async |_, _, _, checks| {
-                    checks.equal(
-                        "status of the run",
-                        ended["status"].as_str(),
-                        Some("complete"),
-                    );
-                    Ok(())
-                })
-                .await?;
-        }
-        Ok(())
-    }
 }
