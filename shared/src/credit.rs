@@ -87,6 +87,61 @@ pub const fn pages(records: u64, page: u64) -> u64 {
     if pages == 0 { 1 } else { pages }
 }
 
+/// What spends credits, in the order in which it waits near the ceiling (C7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Spender {
+    /// Full syncs wait first.
+    FullSync,
+    /// Routine syncs slow down, and wait next.
+    RoutineSync,
+    /// What the platform changed waits last.
+    Writeback,
+}
+
+/// What a connection has spent of what it may spend in a rolling day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// The credits spent.
+    pub spent: u64,
+    /// The credits that may be spent.
+    pub ceiling: u64,
+}
+
+/// From this part of the ceiling on routine syncs slow down, in percent.
+const SLOW_FROM: u64 = 80;
+
+impl Budget {
+    /// The budget of `share` percent of an organisation's daily credits.
+    #[must_use]
+    pub fn new(daily_credits: u64, share: u8, spent: u64) -> Self {
+        let ceiling = u128::from(daily_credits) * u128::from(share) / 100;
+        Self {
+            spent,
+            ceiling: u64::try_from(ceiling).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Whether a spender may go on.
+    #[must_use]
+    pub fn allows(self, spender: Spender) -> bool {
+        self.is_below(match spender {
+            Spender::FullSync => 80,
+            Spender::RoutineSync => 95,
+            Spender::Writeback => 100,
+        })
+    }
+
+    /// Whether routine syncs come less often.
+    #[must_use]
+    pub fn slows_routine(self) -> bool {
+        !self.is_below(SLOW_FROM)
+    }
+
+    fn is_below(self, percent: u64) -> bool {
+        u128::from(self.spent) * 100 < u128::from(self.ceiling) * u128::from(percent)
+    }
+}
+
 /// The credits of a rolling day by edition and users.
 #[must_use]
 pub fn allowance(edition: &str, users: u64) -> u64 {
@@ -104,6 +159,23 @@ pub fn allowance(edition: &str, users: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn near_the_ceiling_full_syncs_wait_first_and_writeback_last() {
+        let waiting = |spent| {
+            let budget = Budget::new(1_000, 50, spent);
+            let all = [Spender::FullSync, Spender::RoutineSync, Spender::Writeback];
+            all.map(|spender| !budget.allows(spender))
+        };
+        assert_eq!(waiting(399), [false, false, false]);
+        assert_eq!(waiting(400), [true, false, false]);
+        assert_eq!(waiting(475), [true, true, false]);
+        assert_eq!(waiting(500), [true, true, true]);
+        assert!(Budget::new(1_000, 50, 400).slows_routine());
+        assert!(!Budget::new(1_000, 50, 399).slows_routine());
+        assert!(Budget::new(u64::MAX, 100, u64::MAX - 1).allows(Spender::Writeback));
+        assert!(!Budget::new(0, 50, 0).allows(Spender::Writeback));
+    }
 
     #[test]
     fn prices() {

@@ -279,6 +279,9 @@ impl From<flow::Error> for Problem {
             flow::Error::NotRunnable { .. } | flow::Error::NeedsReconnect { .. } => {
                 Self::new(Kind::Conflict, error.to_string())
             }
+            flow::Error::OverBudget { .. } => {
+                Self::new(Kind::Conflict, error.to_string()).after(900)
+            }
             flow::Error::Busy { after, .. } => {
                 Self::new(Kind::Busy, error.to_string()).after(after.as_secs().max(1))
             }

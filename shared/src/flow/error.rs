@@ -10,6 +10,9 @@ use crate::port::{self, CrmError};
 /// How long work waits for a person to put the deployment right; it ends among the dead letters, which alarm, if nobody does.
 const MISCONFIGURED: Duration = Duration::from_secs(300);
 
+/// How long work waits for spent credits to come back, before it looks again: they come back hour by hour.
+const SPENT: Duration = Duration::from_secs(900);
+
 /// A failure of a flow.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -51,6 +54,20 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// The connection has spent what it may of its organisation's credits for now.
+    #[error(
+        "connection {connection} has spent {spent} of {ceiling} credits in 24 hours: {what} wait"
+    )]
+    OverBudget {
+        /// The connection.
+        connection: ConnectionId,
+        /// What waits.
+        what: &'static str,
+        /// The credits spent.
+        spent: u64,
+        /// The credits that may be spent.
+        ceiling: u64,
+    },
     /// Somebody else is at it.
     #[error("{what} is being done by another function")]
     Busy {
@@ -73,6 +90,7 @@ impl Error {
             Self::Crm(error) => error.disposition(),
             Self::NeedsReconnect { .. } => Disposition::Reconnect,
             Self::OAuthClient { .. } => Disposition::RetryAfter(MISCONFIGURED),
+            Self::OverBudget { .. } => Disposition::RetryAfter(SPENT),
             Self::Busy { after, .. } => Disposition::RetryAfter(*after),
             Self::NotFound { .. } | Self::NotRunnable { .. } | Self::Invalid(_) => {
                 Disposition::Never

@@ -1,6 +1,7 @@
 //! The flows: load through ports, plan with the pure rules, apply through ports, report.
 
 pub mod apply;
+pub mod budget;
 pub mod calculate;
 pub mod connect;
 pub mod creation;

@@ -21,6 +21,9 @@ const SWEEP_AFTER: SignedDuration = SignedDuration::from_mins(2);
 /// How many pending records of a connection one tick takes up.
 const SWEPT: usize = 1_000;
 
+/// When a full sync that waits for credits is due again.
+const FULL_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+
 /// How many records one message to writeback names.
 const IDS_PER_MESSAGE: usize = 100;
 
@@ -76,10 +79,34 @@ pub async fn tick(ports: &Ports, due: Due, deadline: Deadline) -> Result<Ticked,
 async fn begin(ports: &Ports, id: &ConnectionId, due: Due) -> Result<u64, Error> {
     match due {
         Due::Routine => {
-            runs::start(ports, id, RunKind::Routine).await?;
-            sweep(ports, id).await
+            // What the platform changed goes out even where syncs wait for credits.
+            let swept = sweep(ports, id).await?;
+            match runs::start(ports, id, RunKind::Routine).await {
+                Ok(_) | Err(Error::OverBudget { .. }) => Ok(swept),
+                Err(error) => Err(error),
+            }
         }
-        Due::Full => runs::start(ports, id, RunKind::Full).await.map(|_| 0),
+        Due::Full => match runs::start(ports, id, RunKind::Full).await {
+            Ok(_) => Ok(0),
+            Err(Error::OverBudget { .. }) => due_again(ports, id).await.map(|()| 0),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+/// Lets a full sync that waits for credits be due again in an hour.
+async fn due_again(ports: &Ports, id: &ConnectionId) -> Result<(), Error> {
+    let Some(connection) = ports.store.connection(id).await? else {
+        return Ok(());
+    };
+    let later = Connection {
+        full_due_at: ports.clock.now().saturating_add(FULL_AGAIN).ok(),
+        ..connection
+    };
+    match ports.store.save_connection(later).await {
+        // Whoever wrote it meanwhile leaves it due at night.
+        Ok(_) | Err(port::Error::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::port::{self, Ports};
 use crate::run::{Run, RunKind, RunStatus, Slice};
 
 use super::Error;
+use super::budget::hold_back_run;
 use super::job::{retention, runnable};
 
 /// After this time a full sync that did not end counts as cut short.
@@ -31,7 +32,8 @@ const LATEST_RUNS: usize = 200;
 /// # Errors
 /// When the connection does not exist or may not run, when a full sync is under way already, or a port fails.
 pub async fn start(ports: &Ports, connection: &ConnectionId, kind: RunKind) -> Result<Run, Error> {
-    runnable(ports, connection).await?;
+    let known = runnable(ports, connection).await?;
+    hold_back_run(ports, &known, kind).await?;
     let now = ports.clock.now();
     if kind == RunKind::Full {
         let latest = ports.store.runs(connection, None, LATEST_RUNS).await?.items;

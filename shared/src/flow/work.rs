@@ -12,6 +12,7 @@ use crate::object::Object;
 use crate::port::{Ports, Progress};
 use crate::run::{Counter, RunStatus, Slice, SliceKey, Stage};
 
+use super::budget::{hold_back, spender};
 use super::job::{Deadline, Job};
 use super::routine::Ended;
 use super::runs::Resend;
@@ -110,6 +111,7 @@ async fn work_on_slice(
             Disposition::Retry | Disposition::RetryAfter(_) => return Err(error),
         },
     };
+    hold_back(ports, &job.connection, &job.settings, spender(run.kind)).await?;
     if key.stage == Stage::Routine && !own_routine(&job, &slice).await? {
         // The object's previous routine sync still reads; it will read what this one would have.
         slice.done = true;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::connection::Status;
+use crate::credit::Spender;
 use crate::disposition::Disposition;
 use crate::hash;
 use crate::identifier::{ConnectionId, PlatformId, RunId, ZohoId};
@@ -21,6 +22,7 @@ use crate::select::{IN_VALUES, Which};
 use crate::value::Fields;
 
 use super::apply::neighbours;
+use super::budget::hold_back;
 use super::job::{Deadline, Job};
 use super::{Error, creation, edits, reading};
 
@@ -87,6 +89,11 @@ pub async fn handle(
     let milliseconds = u64::try_from(ports.clock.now().as_millisecond()).unwrap_or_default();
     let run = RunId::new(milliseconds, ports.entropy.number());
     let job = Job::begin(ports, connection, Some(run), deadline).await?;
+    match hold_back(ports, &job.connection, &job.settings, Spender::Writeback).await {
+        // The edits stay pending, and the sweep looks again.
+        Err(Error::OverBudget { .. }) => return Ok(()),
+        held => held?,
+    }
     let pushed = push(&job, object, &ids).await;
     job.calculations.send(job.run.as_ref()).await;
     job.session.finish().await?;

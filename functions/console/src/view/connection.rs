@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use tandem::connection::Connection;
+use tandem::credit::Budget;
 use utoipa::ToSchema;
 
 use super::{FindingView, Status};
@@ -125,17 +126,11 @@ impl Credits {
         let ceiling = connection
             .organisation
             .as_ref()
-            .map(|organisation| part(organisation.daily_credits, share));
+            .map(|organisation| Budget::new(organisation.daily_credits, share, spent).ceiling);
         Self {
             spent,
             ceiling,
             share,
         }
     }
-}
-
-/// So many percent of a whole, without overflow.
-fn part(whole: u64, percent: u8) -> u64 {
-    let part = u128::from(whole) * u128::from(percent) / 100;
-    u64::try_from(part).unwrap_or(u64::MAX)
 }
