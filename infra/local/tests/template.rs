@@ -390,8 +390,7 @@ fn tables_are_written_by_those_who_own_the_step() {
         let expected = match name {
             "oauth-callback" => set(&["StateTable", "LogTable"]),
             "console" => set(&["StateTable", "RecordsTable", "LogTable"]),
-            "poller" => set(&["StateTable"]),
-            "full-sync" => set(&["StateTable", "LogTable"]),
+            "poller" | "full-sync" => set(&["StateTable", "LogTable"]),
             _ => all.clone(),
         };
         assert_eq!(puts, expected, "{name}");
