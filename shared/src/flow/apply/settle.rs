@@ -8,7 +8,7 @@ use crate::flow::Error;
 use crate::flow::job::Job;
 use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::{Entry, Outcome};
-use crate::mapping::{Fault, FieldPlan};
+use crate::mapping::{Fault, FieldPlan, Identity};
 use crate::merge::{Moment, merge};
 use crate::object::Object;
 use crate::port;
@@ -65,6 +65,14 @@ struct BroughtIn {
 impl Page<'_> {
     /// Settles a row; its record is stored when this returns, its link and its log lines are not.
     pub(super) async fn settle(&self, asked: &ToMerge<'_>) -> Result<Settled, Error> {
+        let mut intended = false;
+        let mut settled = self.settle_as(asked, &mut intended).await?;
+        // What was intended is stored, whatever came of it.
+        settled.relinks |= intended;
+        Ok(settled)
+    }
+
+    async fn settle_as(&self, asked: &ToMerge<'_>, intended: &mut bool) -> Result<Settled, Error> {
         let linked = asked.link.and_then(Link::platform_id);
         let own = asked.theirs.identity.as_ref();
         let Some(identity) = self
@@ -100,6 +108,12 @@ impl Page<'_> {
             // Also where it was before: an attempt that moved it there may have been cut off.
             let was_at = known.as_ref().map(|before| calculated.touched(before));
             let brought = self.bring_in(asked, known, &identity);
+            let mut settled =
+                self.settled(asked, Standing::Linked(identity.clone()), brought.counter);
+            self.part(&mut settled, linked, &identity).await?;
+            if brought.changed {
+                *intended |= self.intend(asked, &settled).await?;
+            }
             let saved = match brought.changed {
                 false => brought.record,
                 true => match self.job.ports.store.save_record(brought.record).await {
@@ -112,14 +126,11 @@ impl Page<'_> {
                     Err(error) => return Err(error.into()),
                 },
             };
-            let mut settled =
-                self.settled(asked, Standing::Linked(identity.clone()), brought.counter);
             // Also when nothing changed just now: an earlier attempt may have been cut off between the record and the marks.
             settled.touched.extend(calculated.touched(&saved));
             settled
                 .touched
                 .extend(was_at.filter(|_| brought.changed).into_iter().flatten());
-            self.part(&mut settled, linked, &identity).await?;
             // Also when nothing changed just now: the same run may have been cut off between the record and its log line.
             if brought.changed
                 || saved
@@ -300,6 +311,22 @@ impl Page<'_> {
             changed,
             counter,
         }
+    }
+
+    /// Lets the row's link name the record that is about to be tied to it. Cut off before the link is stored for good, the record would
+    /// otherwise be lost from sight if the row's external id changed before it is applied again. True when something was stored.
+    async fn intend(&self, asked: &ToMerge<'_>, settled: &Settled) -> Result<bool, Error> {
+        let named = asked.link.and_then(Link::known_as) == settled.link.known_as();
+        if named || self.plan.identity == Identity::Own {
+            return Ok(false);
+        }
+        let intended = Link {
+            // No row says this, so the row is applied once more.
+            hash: self.plan.digest,
+            ..settled.link.clone()
+        };
+        self.job.ports.store.save_links(&[intended]).await?;
+        Ok(true)
     }
 
     /// Parts the record that a row was from it, if it is not that one any more.
