@@ -25,11 +25,16 @@ const SKEW: SignedDuration = SignedDuration::from_mins(10);
 const WAITING: usize = 1_000;
 
 /// Finds records in Zoho that are these, and ties them together. Accounts and contacts are found by their external id, tasks by the mark that
-/// the settings name, or by what was sent if a creation was tried before.
+/// the settings name, or by what was sent if a creation was tried before. Returns the rows found by their identity: a record of this
+/// identity that is not tied to Zoho afterwards is one that Zoho has outside of what is synced, and must not get a second one there.
 ///
 /// # Errors
 /// When Zoho or a port fails.
-pub async fn look(job: &Job<'_>, plan: &FieldPlan, records: &[Record]) -> Result<(), Error> {
+pub async fn look(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    records: &[Record],
+) -> Result<BTreeMap<PlatformId, ZohoId>, Error> {
     let rows = match plan.object {
         Object::Account => {
             by_text(
@@ -63,10 +68,14 @@ pub async fn look(job: &Job<'_>, plan: &FieldPlan, records: &[Record]) -> Result
         Object::Deal | Object::User => Vec::new(),
     };
     if rows.is_empty() {
-        return Ok(());
+        return Ok(BTreeMap::new());
     }
     let applied = apply(job, plan, &rows, None, Mode::Routine).await?;
-    announce(job, plan.object, applied.announce, &mut Counters::default()).await
+    announce(job, plan.object, applied.announce, &mut Counters::default()).await?;
+    let found = rows
+        .iter()
+        .filter_map(|row| Some((plan.identify(row)?, row.id)));
+    Ok(found.collect())
 }
 
 async fn by_text(
