@@ -203,18 +203,25 @@ pub fn settle(
     action: Action,
 ) -> Record {
     let mut record = before.clone();
-    let mut changes = Vec::new();
+    // What the merge before the write decided has no line of its own in the log.
+    let decided = record.change.take();
+    let (decided, mut changes): (Vec<FieldChange>, Vec<FieldChange>) = decided
+        .filter(|change| change.run.is_some() && change.run == moment.run)
+        .into_iter()
+        .flat_map(|change| change.fields)
+        .partition(|change| written.contains_key(&change.field));
     for (name, value) in written {
         let base = record
             .base
             .insert(name.clone(), value.clone())
             .unwrap_or(Value::Null);
         if !base.same(value) {
+            let decided = decided.iter().find(|change| change.field == *name);
             changes.push(FieldChange {
                 field: name.clone(),
                 before: base,
                 after: value.clone(),
-                overruled: None,
+                overruled: decided.and_then(|change| change.overruled.clone()),
             });
         }
         if record
