@@ -42,13 +42,15 @@ pub async fn work(ports: &Ports, object: Object, event: LambdaEvent<SqsEvent>) -
     failed.answer()
 }
 
+/// What is written back together: edits of a connection's object, or what is about all of its objects.
+type Group = (ConnectionId, Option<Object>);
+
 /// Handles a batch of writeback: messages of one connection and object go together, so that their records are written in groups. Objects go in
 /// the order in which one depends on another.
 pub async fn writeback(ports: &Ports, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
     let deadline = deadline(&event.context);
     let mut failed = Failures::of(ports, QueueName::Writeback);
-    let mut groups: BTreeMap<(ConnectionId, Option<Object>), Vec<(&SqsMessage, Received)>> =
-        BTreeMap::new();
+    let mut groups: BTreeMap<Group, Vec<(&SqsMessage, Received)>> = BTreeMap::new();
     for message in &event.payload.records {
         if let Some(asked) = failed.decode::<Writeback>(message).await {
             let key = (asked.connection().clone(), asked.object());
