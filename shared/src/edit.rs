@@ -168,7 +168,9 @@ fn value_of(
         ));
     }
     let mapped = plan.field(name);
-    let pushes = mapped.is_some_and(|mapped| mapped.pushes);
+    // A creation takes along whatever is mapped, so each of its values is on its way.
+    let creates = before.zoho_id.is_none() && settings.creates_in_zoho(object);
+    let pushes = mapped.is_some_and(|mapped| mapped.pushes || creates);
     // Until Zoho knows the record, the platform may say what it likes: Zoho's values come over it, or it is created there.
     if mapped.is_some() && !pushes && before.zoho_id.is_some() {
         let remedy = if object.core_field(name.as_str()).is_some() && object != Object::Task {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::identifier::RunId;
 use crate::mapping::{FieldPlan, Mapped, Theirs};
 use crate::record::{Action, Change, FieldChange, Pending, Record, Side, Source};
-use crate::settings::{ConflictPolicy, NullMeans};
+use crate::settings::{ChoicesMode, ConflictPolicy, NullMeans};
 use crate::value::{Fields, Value};
 
 /// When and by which run the merge is done.
@@ -58,11 +58,13 @@ fn decide(
         (None, None) => Decision::Leave,
         (None, Some(_)) => Decision::PushOurs { overruled: None },
         (Some(_), None) => Decision::TakeTheirs { overruled: None },
-        (Some(theirs), Some(ours)) if theirs.same(&ours.value) => Decision::Agree,
+        (Some(theirs), Some(ours)) if has_all(mapped, theirs, &ours.value) => Decision::Agree,
         (Some(theirs), Some(ours)) => {
             let unchanged = base.is_some_and(|base| base.same(theirs));
             let empty_and_new = base.is_none() && theirs.is_null();
             let platform_wins = match mapped.conflicts {
+                // What can't go to Zoho does not win against it.
+                _ if !mapped.pushes => unchanged,
                 _ if !mapped.pulls || unchanged || empty_and_new => true,
                 ConflictPolicy::ZohoWins => false,
                 ConflictPolicy::PlatformWins => true,
@@ -78,6 +80,16 @@ fn decide(
                 },
             }
         }
+    }
+}
+
+/// Whether Zoho has what the edit wants: the same, or where values are added to a multi-select, these and others.
+fn has_all(mapped: &Mapped, theirs: &Value, ours: &Value) -> bool {
+    match (mapped.choices, theirs, ours) {
+        (ChoicesMode::Append, Value::Choices(theirs), Value::Choices(ours)) => {
+            ours.iter().all(|value| theirs.contains(value))
+        }
+        _ => theirs.same(ours),
     }
 }
 
@@ -191,18 +203,25 @@ pub fn settle(
     action: Action,
 ) -> Record {
     let mut record = before.clone();
-    let mut changes = Vec::new();
+    // What the merge before the write decided has no line of its own in the log.
+    let decided = record.change.take();
+    let (decided, mut changes): (Vec<FieldChange>, Vec<FieldChange>) = decided
+        .filter(|change| change.run.is_some() && change.run == moment.run)
+        .into_iter()
+        .flat_map(|change| change.fields)
+        .partition(|change| written.contains_key(&change.field));
     for (name, value) in written {
         let base = record
             .base
             .insert(name.clone(), value.clone())
             .unwrap_or(Value::Null);
         if !base.same(value) {
+            let decided = decided.iter().find(|change| change.field == *name);
             changes.push(FieldChange {
                 field: name.clone(),
                 before: base,
                 after: value.clone(),
-                overruled: None,
+                overruled: decided.and_then(|change| change.overruled.clone()),
             });
         }
         if record

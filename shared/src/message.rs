@@ -64,6 +64,16 @@ pub enum Writeback {
         /// The records.
         ids: Vec<PlatformId>,
     },
+    /// Try once more what is parked (W7).
+    Retry {
+        /// The message format: 1.
+        version: Version,
+        /// The connection.
+        connection: ConnectionId,
+        /// The page of parked records to begin with; absent: the first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<String>,
+    },
     /// Edits from the platform's own service.
     Edit {
         /// The message format: 1.
@@ -149,15 +159,18 @@ impl Writeback {
     #[must_use]
     pub const fn connection(&self) -> &ConnectionId {
         match self {
-            Self::Push { connection, .. } | Self::Edit { connection, .. } => connection,
+            Self::Push { connection, .. }
+            | Self::Retry { connection, .. }
+            | Self::Edit { connection, .. } => connection,
         }
     }
 
-    /// The object it is about.
+    /// The object it is about; none: it is about all of them.
     #[must_use]
-    pub const fn object(&self) -> Object {
+    pub const fn object(&self) -> Option<Object> {
         match self {
-            Self::Push { object, .. } | Self::Edit { object, .. } => *object,
+            Self::Push { object, .. } | Self::Edit { object, .. } => Some(*object),
+            Self::Retry { .. } => None,
         }
     }
 }
@@ -178,6 +191,10 @@ mod tests {
         let json = json!({"kind": "push", "version": 1, "connection": "acme", "object": "task", "ids": ["t-1"]});
         assert_eq!(serde_json::to_value(&push).unwrap(), json);
         assert_eq!(serde_json::from_value::<Writeback>(json).unwrap(), push);
+        let retry = json!({"kind": "retry", "version": 1, "connection": "acme"});
+        let parsed: Writeback = serde_json::from_value(retry.clone()).unwrap();
+        assert_eq!(parsed.object(), None);
+        assert_eq!(serde_json::to_value(&parsed).unwrap(), retry);
         let edit = json!({"kind": "edit", "version": 1, "connection": "acme", "object": "contact",
             "edits": [{"id": "a@b.example", "fields": {"phone": "1"}, "segments": ["vip"], "if_version": 3}]});
         let parsed: Writeback = serde_json::from_value(edit.clone()).unwrap();

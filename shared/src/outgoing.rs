@@ -105,6 +105,15 @@ pub fn creation(
     Ok((written, out))
 }
 
+/// The first of these Zoho fields that a new record has no value for.
+#[must_use]
+pub fn lacks<'a>(out: &Outgoing, mandatory: &'a [String]) -> Option<&'a String> {
+    let is_empty = |json: &JsonText| ["null", "\"\""].contains(&json.as_str());
+    mandatory
+        .iter()
+        .find(|field| out.get(*field).is_none_or(is_empty))
+}
+
 /// Whether several platform fields share the mapping's Zoho field, as a task's account and deal share `What_Id`.
 fn is_shared(plan: &FieldPlan, mapped: &Mapped) -> bool {
     mapped.zoho.as_str() == WHAT_ID && plan.object == Object::Task

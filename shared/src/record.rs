@@ -214,6 +214,13 @@ impl Record {
         !self.pending.is_empty() && self.parked.is_none() && self.removed.is_none()
     }
 
+    /// Since when its edits wait for something to change; none: nothing of it waits so, or it is removed.
+    #[must_use]
+    pub fn parked_since(&self) -> Option<Timestamp> {
+        let parked = self.parked.as_ref()?;
+        self.removed.is_none().then_some(parked.at)
+    }
+
     /// The oldest pending edit's time.
     #[must_use]
     pub fn pending_since(&self) -> Option<Timestamp> {

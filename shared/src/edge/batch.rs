@@ -35,19 +35,22 @@ pub async fn work(ports: &Ports, object: Object, event: LambdaEvent<SqsEvent>) -
         }
         let began = Instant::now();
         let result = work::handle(ports, &asked, deadline).await;
-        if let Some(disposition) = report(asked.connection(), object, began, result) {
+        if let Some(disposition) = report(asked.connection(), Some(object), began, result) {
             failed.add(message, disposition).await;
         }
     }
     failed.answer()
 }
 
-/// Handles a batch of writeback: messages of one connection and object go together, so that their records are written in groups.
+/// What is written back together: edits of a connection's object, or what is about all of its objects.
+type Group = (ConnectionId, Option<Object>);
+
+/// Handles a batch of writeback: messages of one connection and object go together, so that their records are written in groups. Objects go in
+/// the order in which one depends on another.
 pub async fn writeback(ports: &Ports, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
     let deadline = deadline(&event.context);
     let mut failed = Failures::of(ports, QueueName::Writeback);
-    let mut groups: BTreeMap<(ConnectionId, Object), Vec<(&SqsMessage, Received)>> =
-        BTreeMap::new();
+    let mut groups: BTreeMap<Group, Vec<(&SqsMessage, Received)>> = BTreeMap::new();
     for message in &event.payload.records {
         if let Some(asked) = failed.decode::<Writeback>(message).await {
             let key = (asked.connection().clone(), asked.object());
@@ -64,7 +67,7 @@ pub async fn writeback(ports: &Ports, event: LambdaEvent<SqsEvent>) -> SqsBatchR
     for ((connection, object), group) in groups {
         let (messages, received): (Vec<&SqsMessage>, Vec<Received>) = group.into_iter().unzip();
         let began = Instant::now();
-        let result = writeback::handle(ports, &connection, object, &received, deadline).await;
+        let result = writeback::handle(ports, &connection, &received, deadline).await;
         if let Some(disposition) = report(&connection, object, began, result) {
             for message in messages {
                 failed.add(message, disposition).await;
@@ -77,14 +80,15 @@ pub async fn writeback(ports: &Ports, event: LambdaEvent<SqsEvent>) -> SqsBatchR
 /// Says once how a message went, with the whole chain of causes. What a failure asks for goes on to the answer.
 fn report(
     connection: &ConnectionId,
-    object: Object,
+    object: Option<Object>,
     began: Instant,
     result: Result<(), Error>,
 ) -> Option<Disposition> {
+    let object = object.map_or("all", Object::name);
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     match result {
         Ok(()) => {
-            tracing::info!(connection.id = %connection, %object, duration_ms, "done");
+            tracing::info!(connection.id = %connection, object, duration_ms, "done");
             None
         }
         Err(error) => {
@@ -94,7 +98,7 @@ fn report(
                 Disposition::Reconnect | Disposition::Never => "ends among the dead letters",
             };
             let error: &dyn std::error::Error = &error;
-            tracing::error!(connection.id = %connection, %object, duration_ms, error, redelivery, "failed");
+            tracing::error!(connection.id = %connection, object, duration_ms, error, redelivery, "failed");
             Some(disposition)
         }
     }

@@ -25,11 +25,16 @@ const SKEW: SignedDuration = SignedDuration::from_mins(10);
 const WAITING: usize = 1_000;
 
 /// Finds records in Zoho that are these, and ties them together. Accounts and contacts are found by their external id, tasks by the mark that
-/// the settings name, or by what was sent if a creation was tried before.
+/// the settings name, or by what was sent if a creation was tried before. Returns the rows found by their identity: a record of this
+/// identity that is not tied to Zoho afterwards is one that Zoho has outside of what is synced, and must not get a second one there.
 ///
 /// # Errors
 /// When Zoho or a port fails.
-pub async fn look(job: &Job<'_>, plan: &FieldPlan, records: &[Record]) -> Result<(), Error> {
+pub async fn look(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    records: &[Record],
+) -> Result<BTreeMap<PlatformId, ZohoId>, Error> {
     let rows = match plan.object {
         Object::Account => {
             by_text(
@@ -63,10 +68,42 @@ pub async fn look(job: &Job<'_>, plan: &FieldPlan, records: &[Record]) -> Result
         Object::Deal | Object::User => Vec::new(),
     };
     if rows.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    tie_unanswered(job, plan, &rows, records).await?;
+    let applied = apply(job, plan, &rows, None, Mode::Routine).await?;
+    announce(job, plan.object, applied.announce, &mut Counters::default()).await?;
+    let found = rows
+        .iter()
+        .filter_map(|row| Some((plan.identify(row)?, row.id)));
+    Ok(found.collect())
+}
+
+/// Ties rows to the records whose creation got no answer, wherever they are: what Tandem made itself is found again even if it is outside of
+/// what is synced.
+async fn tie_unanswered(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    rows: &[Row],
+    records: &[Record],
+) -> Result<(), Error> {
+    let mut unanswered: BTreeMap<&PlatformId, &Record> = records
+        .iter()
+        .filter(|record| record.create_intent.is_some())
+        .map(|record| (&record.id, record))
+        .collect();
+    if unanswered.is_empty() {
         return Ok(());
     }
-    let applied = apply(job, plan, &rows, None, Mode::Routine).await?;
-    announce(job, plan.object, applied.announce, &mut Counters::default()).await
+    let ids: Vec<ZohoId> = rows.iter().map(|row| row.id).collect();
+    let links = job.ports.store.links(job.id(), plan.object, &ids).await?;
+    let known: BTreeSet<ZohoId> = links.into_iter().map(|link| link.zoho_id).collect();
+    let mut tied = Vec::new();
+    for row in rows.iter().filter(|row| !known.contains(&row.id)) {
+        let found = plan.identify(row).and_then(|id| unanswered.remove(&id));
+        tied.extend(found.map(|record| link(job, plan.object, row.id, &record.id)));
+    }
+    Ok(job.ports.store.save_links(&tied).await?)
 }
 
 async fn by_text(

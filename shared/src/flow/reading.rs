@@ -1,6 +1,7 @@
 //! Reading rows as far as Zoho shows them: a field that is hidden or gone is named and read around, so that the rest of the object goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
@@ -8,7 +9,7 @@ use crate::journal::Outcome;
 use crate::lack::{Lack, Lacks, MODIFIED_TIME};
 use crate::mapping::FieldPlan;
 use crate::object::Object;
-use crate::port::{CrmError, Reply, Rows};
+use crate::port::{CrmError, FieldInfo, Reply, Rows};
 use crate::row::Row;
 use crate::select::{Select, Which};
 
@@ -26,7 +27,7 @@ struct State {
     /// What this job goes by, of objects that it read or means to look at anew.
     own: Lacks,
     /// The fields that the granting user may see, of objects that had to be asked about.
-    visible: BTreeMap<Object, BTreeSet<String>>,
+    fields: BTreeMap<Object, Arc<[FieldInfo]>>,
 }
 
 impl Known {
@@ -42,16 +43,37 @@ impl Known {
         Ok(stored.cloned().unwrap_or_default())
     }
 
-    async fn visible(&self, job: &Job<'_>, object: Object) -> Result<BTreeSet<String>, Error> {
+    async fn fields(&self, job: &Job<'_>, object: Object) -> Result<Arc<[FieldInfo]>, Error> {
         let mut state = self.0.lock().await;
-        if let Some(visible) = state.visible.get(&object) {
-            return Ok(visible.clone());
+        if let Some(fields) = state.fields.get(&object) {
+            return Ok(fields.clone());
         }
-        let fields = job.session.fields(object).await?.value;
-        let visible: BTreeSet<String> = fields.into_iter().map(|field| field.api_name).collect();
-        state.visible.insert(object, visible.clone());
-        Ok(visible)
+        let fields: Arc<[FieldInfo]> = job.session.fields(object).await?.value.into();
+        state.fields.insert(object, fields.clone());
+        Ok(fields)
     }
+
+    async fn visible(&self, job: &Job<'_>, object: Object) -> Result<BTreeSet<String>, Error> {
+        let fields = self.fields(job, object).await?;
+        Ok(fields.iter().map(|field| field.api_name.clone()).collect())
+    }
+}
+
+/// The fields without which Zoho takes no new record of the object, as far as the granting user may see its fields.
+///
+/// # Errors
+/// When Zoho or a port fails.
+pub async fn mandatory(job: &Job<'_>, object: Object) -> Result<Vec<String>, Error> {
+    let fields = match job.known.fields(job, object).await {
+        Ok(fields) => fields,
+        // Then Zoho itself says what lacks.
+        Err(Error::Crm(denied)) if is_refusal(&denied) => return Ok(Vec::new()),
+        Err(failed) => return Err(failed),
+    };
+    let mandatory = fields
+        .iter()
+        .filter(|field| field.mandatory && !field.read_only);
+    Ok(mandatory.map(|field| field.api_name.clone()).collect())
 }
 
 /// Lets the job ask for everything again that an object lacked: what was hidden may be shown by now.

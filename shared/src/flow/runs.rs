@@ -14,9 +14,9 @@ use crate::object::Object;
 use crate::port::{self, Ports};
 use crate::run::{Run, RunKind, RunStatus, Slice};
 
-use super::Error;
 use super::budget::hold_back_run;
 use super::job::{retention, runnable};
+use super::{Error, writeback};
 
 /// After this time a full sync that did not end counts as cut short.
 const FULL_ENDS_WITHIN: SignedDuration = SignedDuration::from_hours(20);
@@ -64,6 +64,9 @@ pub async fn start(ports: &Ports, connection: &ConnectionId, kind: RunKind) -> R
         now,
     );
     let run = ports.store.save_run(run).await?;
+    if kind == RunKind::Full {
+        writeback::send_retry(ports, connection).await;
+    }
     advance(ports, run.clone(), Resend::No).await?;
     Ok(run)
 }

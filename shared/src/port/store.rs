@@ -338,6 +338,15 @@ pub trait Records: Send + Sync {
         before: Timestamp,
         limit: usize,
     ) -> Result<Vec<(Object, PlatformId)>, Error>;
+
+    /// A connection's records whose edits wait for something to change, parked last first. A record that is parked no more by the time it is
+    /// read is left out, so a page can be short.
+    async fn parked(
+        &self,
+        connection: &ConnectionId,
+        next: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Record>, Error>;
 }
 
 /// Which lines of the log.

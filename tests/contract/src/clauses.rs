@@ -61,6 +61,7 @@ macro_rules! __clauses {
             changes_of_one_instant_are_all_listed,
             an_account_has_its_records,
             pending_edits_come_oldest_first,
+            parked_edits_come_latest_first,
             records_of_two_connections_or_objects_never_mix,
         ]
         journal: [

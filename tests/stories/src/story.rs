@@ -190,6 +190,16 @@ impl Story {
         Ok(())
     }
 
+    /// Replaces the settings as the console does, and delivers what follows.
+    ///
+    /// # Errors
+    /// When they are wrong or a message fails.
+    pub async fn change_settings(&self, document: Json) -> Result<()> {
+        self.save_settings(document).await?;
+        writeback::send_retry(&self.ports(), &self.connection()).await;
+        self.deliver().await
+    }
+
     /// Lets time pass.
     pub fn pass(&self, time: SignedDuration) {
         self.world.clock.advance(time);
@@ -313,11 +323,9 @@ impl Story {
             message: message.clone(),
             sent_at: self.world.now(),
         };
-        let (connection, object) = (message.connection(), message.object());
         Ok(writeback::handle(
             &self.ports(),
-            connection,
-            object,
+            message.connection(),
             &[received],
             self.deadline(),
         )

@@ -1,15 +1,12 @@
 //! Parked edits: listed, tried again, dismissed.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tandem::flow;
 use tandem::identifier::{ConnectionId, PlatformId};
-use tandem::journal::{Entry, Outcome};
 use tandem::object::Object;
-use tandem::port::{JournalQuery, Ports};
+use tandem::port::Ports;
 use tandem::record::Record;
 use utoipa::{IntoParams, ToSchema};
 
@@ -29,15 +26,14 @@ pub(super) struct Which {
     object: Option<ObjectName>,
     /// The `next` of the page before; absent for the first page.
     cursor: Option<String>,
-    /// How many lines of the log are looked through, 1 to 200; 50 unless given.
+    /// How many parked records are looked through, 1 to 200; 50 unless given.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 200)]
     limit: Limit,
 }
 
 /// The records whose edits wait, latest first.
 ///
-/// They are found through the log, so one that was parked longer ago than the log is kept is not listed, though its own address shows it
-/// still. A page can be short, or empty, and still have a `next`.
+/// A page can be short, or empty, and still have a `next`.
 #[utoipa::path(get, path = "/connections/{connection}/parked", tag = "parked", operation_id = "list_parked", params(OfConnection, Which),
     responses((status = 200, description = "A page of records", body = Listing<ParkedRecord>)))]
 pub(super) async fn list(
@@ -49,49 +45,18 @@ pub(super) async fn list(
     let question = Question::new(&["parked", of.connection.as_str(), &format!("{object:?}")]);
     let next = question.open(which.cursor.as_deref())?;
     lifecycle::find(&deps.ports, &of.connection).await?;
-    let page = deps
-        .ports
-        .store
-        .read(&of.connection, &of_object(object), next, which.limit.get())
+    let store = &deps.ports.store;
+    let page = store
+        .parked(&of.connection, next, which.limit.get())
         .await?;
-    let records = of_lines(&deps.ports, &of, &page.items).await?;
+    let asked = page
+        .items
+        .iter()
+        .filter(|record| object.is_none_or(|object| record.object == object));
     Ok(Json(Listing {
-        items: records.iter().filter_map(ParkedRecord::of).collect(),
+        items: asked.filter_map(ParkedRecord::of).collect(),
         next: page.next.map(|next| question.seal(&next)),
     }))
-}
-
-/// The records of some lines, each where its latest line is.
-async fn of_lines(
-    ports: &Ports,
-    of: &OfConnection,
-    lines: &[Entry],
-) -> Result<Vec<Record>, Problem> {
-    let mut ids: BTreeMap<Object, Vec<PlatformId>> = BTreeMap::new();
-    for (object, id) in lines.iter().filter_map(subject) {
-        let ids = ids.entry(object).or_default();
-        if !ids.contains(id) {
-            ids.push(id.clone());
-        }
-    }
-    let mut records = BTreeMap::new();
-    for (object, ids) in ids {
-        for record in ports.store.records(&of.connection, object, &ids).await? {
-            records.insert((record.object, record.id.clone()), record);
-        }
-    }
-    // Lines come newest first: a record that was parked again since an older line was shown there already.
-    let current = lines.iter().filter_map(|line| {
-        let (object, id) = subject(line)?;
-        let key = (object, id.clone());
-        let since = records.get(&key)?.parked.as_ref()?.at;
-        (line.at >= since).then(|| records.remove(&key)).flatten()
-    });
-    Ok(current.collect())
-}
-
-fn subject(line: &Entry) -> Option<(Object, &PlatformId)> {
-    line.object.zip(line.record.as_ref())
 }
 
 /// The parked edits to decide about: all of one reason.
@@ -121,7 +86,7 @@ pub(super) struct Decided {
 
 /// Sends all edits that are parked for one reason on their way again.
 ///
-/// One request looks through 200 lines of the log, so ask again with `next` until there is none.
+/// One request looks through 200 parked records, so ask again with `next` until there is none.
 #[utoipa::path(post, path = "/connections/{connection}/parked/retry", tag = "parked", operation_id = "retry_parked_by_reason",
     params(OfConnection), request_body = Reason, responses((status = 200, description = "On their way", body = Decided)))]
 pub(super) async fn retry_all(
@@ -134,7 +99,7 @@ pub(super) async fn retry_all(
 
 /// Drops all edits that are parked for one reason.
 ///
-/// One request looks through 200 lines of the log, so ask again with `next` until there is none.
+/// One request looks through 200 parked records, so ask again with `next` until there is none.
 #[utoipa::path(post, path = "/connections/{connection}/parked/dismiss", tag = "parked", operation_id = "dismiss_parked_by_reason",
     params(OfConnection), request_body = Reason, responses((status = 200, description = "Dropped", body = Decided)))]
 pub(super) async fn dismiss_all(
@@ -160,16 +125,12 @@ async fn decide(
     ]);
     let next = question.open_at("$.cursor", reason.cursor.as_deref())?;
     lifecycle::find(ports, &of.connection).await?;
-    let page = ports
-        .store
-        .read(&of.connection, &of_object(object), next, MAX_LIMIT)
-        .await?;
+    let page = ports.store.parked(&of.connection, next, MAX_LIMIT).await?;
     let mut records = Vec::new();
-    for record in of_lines(ports, of, &page.items).await? {
-        if record
-            .parked
-            .as_ref()
-            .is_none_or(|parked| parked.code != reason.code)
+    for record in page.items {
+        let parked = record.parked.as_ref();
+        if parked.is_none_or(|parked| parked.code != reason.code)
+            || object.is_some_and(|object| record.object != object)
         {
             continue;
         }
@@ -188,14 +149,6 @@ async fn decide(
         records,
         next: page.next.map(|next| question.seal(&next)),
     }))
-}
-
-fn of_object(object: Option<Object>) -> JournalQuery {
-    JournalQuery {
-        outcome: Some(Outcome::Parked),
-        object,
-        ..JournalQuery::default()
-    }
 }
 
 /// Sends a record's parked edits on their way again.

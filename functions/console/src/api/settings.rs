@@ -106,6 +106,8 @@ pub(super) async fn replace(
     };
     let reason = format!("a person saved version {}", saved.version);
     lifecycle::note(ports, &of.connection, "settings saved", &reason).await;
+    // What was refused under the settings before is worth another try under these (W7).
+    flow::writeback::send_retry(ports, &of.connection).await;
     let answer = SavedSettings {
         version: saved.version,
         saved_at: saved.saved_at,

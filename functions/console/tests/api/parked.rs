@@ -99,6 +99,21 @@ async fn a_record_that_was_parked_twice_is_listed_once() {
 }
 
 #[tokio::test]
+async fn what_waits_is_listed_when_its_log_line_is_gone() {
+    let desk = Desk::with_acme().await;
+    park(&desk, "acme", "A-1").await;
+    desk.tick(40 * 24 * 60 * 60);
+    desk.world.store.expire(desk.world.now());
+    assert_eq!(listed(&desk).await, ["A-1"]);
+    let path = "/api/connections/acme/parked/retry";
+    let retried = desk
+        .post(path, json!({"code": "INVALID_DATA"}))
+        .await
+        .with(200);
+    assert_eq!(retried["records"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_retry_sends_the_edit_on_its_way() {
     let desk = Desk::with_acme().await;
     park(&desk, "acme", "A/1").await;

@@ -3,6 +3,8 @@
 use axum::body::Body;
 use axum::http::{Request, header};
 use serde_json::json;
+use tandem::message::Writeback;
+use tandem_memory::{Failure, Fault, When};
 
 use super::desk::{Desk, NOW};
 
@@ -35,6 +37,28 @@ async fn what_is_shown_can_be_put_back() {
         desk.get(PATH).await.with(200),
         json!({"version": 1, "saved_at": NOW, "settings": shown["settings"]})
     );
+}
+
+#[tokio::test]
+async fn saved_settings_have_parked_edits_tried_again() {
+    let desk = Desk::with_acme().await;
+    desk.put_settings("acme", "\"0\"", &json!({"night_hour": 3}))
+        .await
+        .with(200);
+    let sent = desk.world.queue.take_writeback().unwrap().message;
+    assert!(matches!(sent, Writeback::Retry { next: None, .. }));
+    desk.put_settings("acme", "\"0\"", &json!({}))
+        .await
+        .problem(412);
+    assert!(desk.world.queue.is_empty(), "nothing was saved");
+    desk.world.faults.always(
+        "send_writeback",
+        Fault::Fail(When::Before, Failure::Unavailable),
+    );
+    // Saved is saved: the next full sync makes up for it.
+    desk.put_settings("acme", "\"1\"", &json!({}))
+        .await
+        .with(200);
 }
 
 #[tokio::test]

@@ -132,6 +132,12 @@ pub(super) fn account(connection: &ConnectionId, account: &PlatformId) -> String
     format!("{connection}#{account}")
 }
 
+/// The partition of a connection's parked records in the index of waiting edits. A connection's id has no `#`, so it is nobody's partition
+/// of edits on their way.
+pub(super) fn parked(connection: &ConnectionId) -> String {
+    format!("{connection}#parked")
+}
+
 /// The partition of an outcome's lines in their index.
 pub(super) fn outcome_of(connection: &ConnectionId, outcome: Outcome) -> String {
     format!("{connection}#{}", self::outcome(outcome))

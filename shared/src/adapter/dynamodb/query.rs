@@ -27,6 +27,7 @@ enum Range {
     All,
     BeginsWith(AttributeValue),
     After(AttributeValue),
+    Before(AttributeValue),
     AtLeast(AttributeValue),
     AtMost(AttributeValue),
     Between(AttributeValue, AttributeValue),
@@ -89,6 +90,11 @@ impl<'store> Query<'store> {
         self.ranged(Range::After(text(low)))
     }
 
+    /// Sort keys short of this one.
+    pub(super) fn before(self, high: &str) -> Self {
+        self.ranged(Range::Before(text(high)))
+    }
+
     /// Sort keys from `low` to `high`, both inclusive; where one is missing, the range is open.
     pub(super) fn between(self, low: Option<AttributeValue>, high: Option<AttributeValue>) -> Self {
         self.ranged(match (low, high) {
@@ -144,6 +150,7 @@ impl<'store> Query<'store> {
                 vec![(":low", prefix.clone())],
             ),
             Range::After(low) => (" AND #sort > :low", vec![(":low", low.clone())]),
+            Range::Before(high) => (" AND #sort < :high", vec![(":high", high.clone())]),
             Range::AtLeast(low) => (" AND #sort >= :low", vec![(":low", low.clone())]),
             Range::AtMost(high) => (" AND #sort <= :high", vec![(":high", high.clone())]),
             Range::Between(low, high) => (

@@ -109,6 +109,19 @@ fn pending_since(at: Timestamp, object: Object, id: &PlatformId) -> String {
     format!("{}#{object}#{id}", sortable(at))
 }
 
+/// Where a record is in the index of waiting edits, by partition and place: those on their way by the time of the edit, those parked by
+/// the time at which they were parked, in a partition of their own.
+pub(super) fn waits_at(record: &Record) -> Option<(String, String)> {
+    let (partition, at) = match record.parked_since() {
+        Some(at) => (names::parked(&record.connection), at),
+        None => {
+            let since = record.pending_since().filter(|_| record.wants_push());
+            (record.connection.to_string(), since?)
+        }
+    };
+    Some((partition, pending_since(at, record.object, &record.id)))
+}
+
 /// The end of all keys of the index of pending edits made at or before an instant.
 pub(super) fn pending_until(at: Timestamp) -> String {
     // '$' is right behind '#'.
@@ -120,7 +133,7 @@ impl From<Record> for StoredRecord {
         let account_key = record
             .account()
             .map(|account| names::account(&record.connection, account));
-        let pending_at = record.pending_since().filter(|_| record.wants_push());
+        let (pending_key, pending_since) = waits_at(&record).unzip();
         let Record {
             connection,
             object,
@@ -149,8 +162,8 @@ impl From<Record> for StoredRecord {
         Self {
             pk: names::of_object(&connection, object),
             account_key,
-            pending_key: pending_at.map(|_| connection.to_string()),
-            pending_since: pending_at.map(|at| pending_since(at, object, &id)),
+            pending_key,
+            pending_since,
             updated_at: sortable(updated_at),
             expires_at: removed
                 .as_ref()

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use super::DynamoStore;
 use super::item::{Item, corrupt, text, text_of};
 use super::names;
+use super::page;
 use super::query::Query;
-use super::record_item::{item_of, pending_until, record_of};
+use super::record_item::{item_of, pending_until, record_of, waits_at};
 use super::write::Guard;
 use crate::identifier::{ConnectionId, PlatformId};
 use crate::journal::sortable;
@@ -149,5 +150,56 @@ impl Records for DynamoStore {
         .between(None, Some(text(pending_until(before))));
         let (items, _) = self.first(&query, limit).await?;
         items.iter().map(named).collect()
+    }
+
+    async fn parked(
+        &self,
+        connection: &ConnectionId,
+        next: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Record>, Error> {
+        let partition = names::parked(connection);
+        // The index's records lie in several partitions of the table, so a page goes on behind a place in the index and not behind a record.
+        let question = format!("parked {partition}");
+        let query = Query::index(
+            &self.tables.records,
+            "by-pending",
+            ("pending_key", partition),
+            "pending_since",
+        )
+        .descending();
+        let query = match next {
+            Some(token) => {
+                let [place] = page::behind(&question, &token)?;
+                query.before(&place)
+            }
+            None => query,
+        };
+        let (items, more) = self.first(&query, limit).await?;
+        let next = items
+            .last()
+            .filter(|_| more)
+            .map(|last| page::token(&question, &[text_of(last, "pending_since")]));
+        let mut ids: BTreeMap<Object, Vec<PlatformId>> = BTreeMap::new();
+        for (object, id) in items.iter().map(named).collect::<Result<Vec<_>, Error>>()? {
+            ids.entry(object).or_default().push(id);
+        }
+        let mut records = BTreeMap::new();
+        for (object, ids) in ids {
+            let read = self.records(connection, object, &ids).await?;
+            records.extend(
+                read.into_iter()
+                    .filter_map(|record| Some((waits_at(&record)?, record))),
+            );
+        }
+        // What was tried again meanwhile, or parked anew, is elsewhere by now.
+        let at_its_place = |item: &Item| {
+            let place = ["pending_key", "pending_since"].map(|name| text_of(item, name).to_owned());
+            records.remove(&place.into())
+        };
+        Ok(Page {
+            items: items.iter().filter_map(at_its_place).collect(),
+            next,
+        })
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use tandem::identifier::{ConnectionId, Digest, PlatformId};
 use tandem::object::Object;
-use tandem::record::{Parked, Record};
+use tandem::record::{Parked, Record, RemovalReason, Removed};
 use tandem::value::Value;
 
 use super::Stores;
-use crate::samples::{edit, field, of_account, platform, record};
+use crate::samples::{edit, field, of_account, platform, record, run};
 use crate::setting::{assert_refused, walk};
 
 /// Ids that begin alike, need escaping somewhere or sort otherwise where text is compared otherwise.
@@ -304,4 +304,73 @@ pub(crate) async fn pending_edits_come_oldest_first(at: &Stores) {
     at.port.save_record(retried).await.unwrap();
     let back = vec![all[0].clone(), all[1].clone(), all[3].clone()];
     at.eventually(async || before(10, 100).await, back).await;
+}
+
+pub(crate) async fn parked_edits_come_latest_first(at: &Stores) {
+    let [id, alike, _] = at.look_alikes();
+    let why = |second: i64| Parked {
+        code: "RECORD_LOCKED".into(),
+        field: None,
+        remedy: "unlock it".into(),
+        at: at.after(second),
+        attempt: Digest::of(b"attempt"),
+    };
+    let park = async |owner: &ConnectionId, object, name: &str, second: i64| {
+        let mut draft = record(owner, object, name, at.now);
+        // How old the edit is does not matter, but when it was parked.
+        edit(&mut draft, "name", at.after(100 - second));
+        draft.parked = Some(why(second));
+        at.port.save_record(draft).await.unwrap()
+    };
+    let parked = async |limit: usize| {
+        let page = async |next| at.port.parked(&id, next, limit).await;
+        names(&walk(limit, page).await)
+    };
+    for (second, name) in (0..).zip(NAMES) {
+        park(&id, Object::Contact, name, second).await;
+        park(&alike, Object::Contact, name, second).await;
+    }
+    let last = park(&id, Object::Task, "a#b", 90).await;
+    let mut expected = NAMES.map(str::to_owned).to_vec();
+    expected.push("a#b".to_owned());
+    expected.reverse();
+    for limit in [1, 5, 13, 100] {
+        at.eventually(async || parked(limit).await, expected.clone())
+            .await;
+    }
+    at.eventually(
+        async || pending(at, &id, at.after(1_000), 100).await,
+        Vec::new(),
+    )
+    .await;
+    let first = at.port.parked(&id, None, 2).await.unwrap();
+    assert_eq!(first.items.first(), Some(&last), "a record as it is stored");
+    assert_refused(&at.port.parked(&alike, first.next, 2).await);
+
+    let on_its_way = Record {
+        parked: None,
+        ..last.clone()
+    };
+    let on_its_way = at.port.save_record(on_its_way).await.unwrap();
+    at.eventually(async || parked(100).await, expected[1..].to_vec())
+        .await;
+    let again = Record {
+        parked: Some(why(-5)),
+        ..on_its_way
+    };
+    let again = at.port.save_record(again).await.unwrap();
+    expected.rotate_left(1);
+    at.eventually(async || parked(100).await, expected.clone())
+        .await;
+    let gone = Record {
+        removed: Some(Removed {
+            at: at.now,
+            run: run(at.now, 0),
+            reason: RemovalReason::Gone,
+        }),
+        ..again
+    };
+    at.port.save_record(gone).await.unwrap();
+    expected.pop();
+    at.eventually(async || parked(3).await, expected).await;
 }

@@ -19,8 +19,8 @@ use crate::setting::{CONTENDERS, Setting, assert_conflict, one_wins, walk};
 
 pub(crate) use listings::{
     an_account_has_its_records, changes_of_one_instant_are_all_listed,
-    pending_edits_come_oldest_first, records_are_listed_once_and_by_id,
-    what_changed_since_comes_oldest_change_first,
+    parked_edits_come_latest_first, pending_edits_come_oldest_first,
+    records_are_listed_once_and_by_id, what_changed_since_comes_oldest_change_first,
 };
 
 type Stores = Setting<dyn Store>;

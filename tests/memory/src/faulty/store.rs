@@ -328,6 +328,15 @@ impl<T: Records + ?Sized> Records for Faulty<T> {
     ) -> Result<Vec<(Object, PlatformId)>, Error> {
         single!(self, "store", pending(connection, before, limit))
     }
+
+    async fn parked(
+        &self,
+        connection: &ConnectionId,
+        next: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Record>, Error> {
+        single!(self, "store", parked(connection, next, limit))
+    }
 }
 
 #[async_trait]

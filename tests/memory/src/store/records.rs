@@ -26,6 +26,7 @@ pub(super) struct Table {
     records: BTreeMap<Part, BTreeMap<PlatformId, Record>>,
     by_account: Index<(ConnectionId, PlatformId), (Object, PlatformId)>,
     by_pending: Index<ConnectionId, (Timestamp, Object, PlatformId)>,
+    by_parked: Index<ConnectionId, (Timestamp, Object, PlatformId)>,
     by_updated: Index<Part, (Timestamp, PlatformId)>,
 }
 
@@ -33,12 +34,14 @@ impl Table {
     pub(super) fn lag(&mut self, changes: usize) {
         self.by_account.lag(changes);
         self.by_pending.lag(changes);
+        self.by_parked.lag(changes);
         self.by_updated.lag(changes);
     }
 
     pub(super) fn settle(&mut self) {
         self.by_account.settle();
         self.by_pending.settle();
+        self.by_parked.settle();
         self.by_updated.settle();
     }
 
@@ -103,6 +106,10 @@ impl Table {
             before.and_then(pending_key),
             after.and_then(pending_key).map(|key| (key, ())),
         );
+        self.by_parked.change(
+            before.and_then(parked_key),
+            after.and_then(parked_key).map(|key| (key, ())),
+        );
         self.by_updated.change(
             before.map(updated_key),
             after.map(updated_key).map(|key| (key, ())),
@@ -127,6 +134,11 @@ fn account_key(record: &Record) -> Option<AccountKey> {
 fn pending_key(record: &Record) -> Option<PendingKey> {
     let since = record.pending_since().filter(|_| record.wants_push())?;
     let key = (since, record.object, record.id.clone());
+    Some((record.connection.clone(), key))
+}
+
+fn parked_key(record: &Record) -> Option<PendingKey> {
+    let key = (record.parked_since()?, record.object, record.id.clone());
     Some((record.connection.clone(), key))
 }
 
@@ -244,6 +256,46 @@ impl Records for MemoryStore {
             .map(|(_, object, id)| (*object, id.clone()))
             .take(limit)
             .collect())
+    }
+
+    async fn parked(
+        &self,
+        connection: &ConnectionId,
+        next: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Record>, Error> {
+        let question = Question::of(&("parked", connection));
+        let before = question.position(next.as_deref())?;
+        let tables = self.tables();
+        let place = |(since, object, id): &(Timestamp, Object, PlatformId)| {
+            position(&(*since, id.clone())) + object.name()
+        };
+        let mut keys: Vec<_> = tables
+            .records
+            .by_parked
+            .partition(connection)
+            .map(|(key, ())| key)
+            .collect();
+        keys.sort_by_key(|key| place(key));
+        let left = keys.into_iter().rev().filter(|key| {
+            before
+                .as_deref()
+                .is_none_or(|before| place(key).as_str() < before)
+        });
+        let page = question.page(left, limit, |key| place(key));
+        let still = |record: &&Record, since: Timestamp| record.parked_since() == Some(since);
+        Ok(Page {
+            items: page
+                .items
+                .into_iter()
+                .filter_map(|(since, object, id)| {
+                    let found = tables.records.get(connection, *object, id);
+                    found.filter(|record| still(record, *since))
+                })
+                .cloned()
+                .collect(),
+            next: page.next,
+        })
     }
 }
 

@@ -153,8 +153,14 @@ proptest! {
     fn a_record_is_in_the_indexes_that_it_belongs_to(record in records()) {
         let item = item_of(record.clone()).unwrap();
         prop_assert_eq!(item.contains_key("account_key"), record.account().is_some());
-        prop_assert_eq!(item.contains_key("pending_key"), record.wants_push());
-        prop_assert_eq!(item.contains_key("pending_since"), record.wants_push());
+        let partition = match (record.wants_push(), record.parked_since()) {
+            (true, _) => Some("acme".to_owned()),
+            (false, Some(_)) => Some("acme#parked".to_owned()),
+            (false, None) => None,
+        };
+        let stored = item.get("pending_key").and_then(|key| key.as_s().ok()).cloned();
+        prop_assert_eq!(stored, partition);
+        prop_assert_eq!(item.contains_key("pending_key"), item.contains_key("pending_since"));
         let forgotten = record.removed.map(|removed| number(removed.at.as_second() + 30 * 86_400 + 1));
         prop_assert_eq!(item.get("expires_at"), forgotten.as_ref());
     }

@@ -1,0 +1,212 @@
+//! Creating records that Zoho does not have: those that others name first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::flow::{Error, creation, reading};
+use crate::identifier::{PlatformId, ZohoId};
+use crate::outgoing::{self, Unsendable};
+use crate::port::{CrmError, WriteRefusal};
+use crate::record::{Action, Record};
+use crate::row::Outgoing;
+
+use super::settle::Written;
+use super::waiting::{Ends, open_references, without};
+use super::{GROUP, Push, Sending};
+
+/// What came of trying to create some records.
+#[derive(Default)]
+struct Tried {
+    /// How many went to Zoho.
+    sent: usize,
+    /// Those that name a record which Zoho does not have yet.
+    deferred: Vec<Record>,
+}
+
+impl Push<'_> {
+    /// Creates records in Zoho, in as many rounds as they name each other. `outside` are those that Zoho has outside of what is synced.
+    pub(super) async fn create_all(
+        &self,
+        mut missing: Vec<Record>,
+        outside: &BTreeMap<PlatformId, ZohoId>,
+    ) -> Result<(), Error> {
+        loop {
+            let tried = self.create(missing, outside).await?;
+            if tried.deferred.is_empty() {
+                return Ok(());
+            }
+            let mut moved = tried.sent;
+            if moved == 0 {
+                moved = self.release(&tried.deferred).await?;
+            }
+            if moved == 0 {
+                return Ok(());
+            }
+            let ids: Vec<PlatformId> = tried.deferred.into_iter().map(|record| record.id).collect();
+            missing = self.waiting(&ids).await?;
+            missing.retain(|record| record.zoho_id.is_none());
+        }
+    }
+
+    async fn create(
+        &self,
+        missing: Vec<Record>,
+        outside: &BTreeMap<PlatformId, ZohoId>,
+    ) -> Result<Tried, Error> {
+        let object = self.plan.object;
+        let mut tried = Tried::default();
+        let mut ready = Vec::new();
+        for record in missing {
+            if let Some(id) = outside.get(&record.id) {
+                let remedy = format!(
+                    "Zoho has the {object} already (record {id}), outside of what is synced: widen the filter, or correct the record in Zoho"
+                );
+                self.park(record, "NOT_IN_SCOPE", None, &remedy).await?;
+                continue;
+            }
+            if !self.job.settings.settings.creates_in_zoho(object) {
+                let remedy = format!(
+                    "Zoho has no such {object}, and creating {object}s there is switched off"
+                );
+                self.park(record, "NOT_IN_ZOHO", None, &remedy).await?;
+                continue;
+            }
+            let record = self.fill_references(record).await?;
+            match open_references(&record, &self.plan).is_empty() {
+                true => ready.push(record),
+                false => tried.deferred.push(record),
+            }
+        }
+        for group in ready.chunks(GROUP) {
+            tried.sent += self.insert(group).await?;
+        }
+        Ok(tried)
+    }
+
+    /// Sends a group that names nothing which Zoho does not have; how many records went out.
+    async fn insert(&self, group: &[Record]) -> Result<usize, Error> {
+        let settings = &self.job.settings.settings;
+        let mut sending = Vec::new();
+        for record in group {
+            let (fields, out) = match outgoing::creation(record, &self.plan, settings) {
+                Ok(creation) => creation,
+                Err(Unsendable::NotInZoho { .. }) => continue,
+            };
+            let mandatory = reading::mandatory(self.job, self.plan.object).await?;
+            if let Some(field) = outgoing::lacks(&out, &mandatory) {
+                let refusal = WriteRefusal {
+                    code: "MANDATORY_NOT_FOUND".to_owned(),
+                    field: Some(field.clone()),
+                    message: String::new(),
+                    duplicate_of: None,
+                };
+                self.park_refused(record.clone(), &refusal).await?;
+                continue;
+            }
+            // The intent is stored before the call, so that a lost reply is looked for and not repeated. With it the record is on its way,
+            // even if it was parked before: that is where a creation without an answer is looked for.
+            let now = self.job.ports.clock.now();
+            let intended = Record {
+                create_intent: record.create_intent.or(Some(now)),
+                parked: None,
+                ..record.clone()
+            };
+            sending.push(Sending {
+                record: self.job.ports.store.save_record(intended).await?,
+                parked: record.parked.clone(),
+                fields,
+                out,
+            });
+        }
+        let sent = sending.len();
+        self.send_new(sending).await?;
+        Ok(sent)
+    }
+
+    async fn send_new(&self, mut sending: Vec<Sending>) -> Result<(), Error> {
+        if sending.is_empty() {
+            return Ok(());
+        }
+        let out: Vec<Outgoing> = sending.iter().map(|sending| sending.out.clone()).collect();
+        let (job, object) = (self.job, self.plan.object);
+        let outcomes = match job.session.insert(object, &out, &self.trigger()).await {
+            Err(Error::Crm(CrmError::Refused {
+                code,
+                message,
+                field,
+            })) => match sending.as_slice() {
+                // A call that is refused as a whole is halved until the record that spoils it is found.
+                [_, _, ..] => {
+                    let half = sending.split_off(sending.len() / 2);
+                    Box::pin(self.send_new(sending)).await?;
+                    return Box::pin(self.send_new(half)).await;
+                }
+                _ => vec![Err(WriteRefusal {
+                    code,
+                    field,
+                    message,
+                    duplicate_of: None,
+                })],
+            },
+            reply => reply?.value,
+        };
+        let mut written = Vec::new();
+        let mut links = Vec::new();
+        for (sending, outcome) in sending.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(saved) => {
+                    links.push(creation::link(job, object, saved.id, &sending.record.id));
+                    written.push(Written {
+                        record: Record {
+                            zoho_id: Some(saved.id),
+                            ..sending.record
+                        },
+                        zoho_id: saved.id,
+                        fields: sending.fields,
+                    });
+                }
+                Err(refusal) => {
+                    let parked = sending.parked;
+                    let record = Record {
+                        parked,
+                        ..sending.record
+                    };
+                    self.park_refused(record, &refusal).await?;
+                }
+            }
+        }
+        // The link first: cut off here, the next look at Zoho's row leads to this record and not to a second one.
+        job.ports.store.save_links(&links).await?;
+        self.read_back(written, Action::CreatedInZoho).await
+    }
+
+    /// Looks at records none of which could go: parks those that name a record which is not on its way itself, and breaks a circle by
+    /// sending one of them without what it names, which follows as an update. Returns how many moved.
+    async fn release(&self, deferred: &[Record]) -> Result<usize, Error> {
+        let together: BTreeSet<&PlatformId> = deferred.iter().map(|record| &record.id).collect();
+        let mut moved = 0;
+        let mut circle = None;
+        for record in deferred {
+            let open = open_references(record, &self.plan);
+            let among = |(object, id): &(_, PlatformId)| {
+                *object == self.plan.object && together.contains(id)
+            };
+            match self.ends(&open, among).await? {
+                Ends::Here => {}
+                Ends::OnTheirWay if open.iter().all(among) => {
+                    circle = circle.or(Some((record, open)));
+                }
+                Ends::OnTheirWay => {}
+                Ends::Missing(missing) => {
+                    moved += 1;
+                    self.park_missing(record.clone(), &missing).await?;
+                }
+            }
+        }
+        match circle {
+            Some((record, open)) if moved == 0 => {
+                self.insert(&[without(record.clone(), &open)]).await
+            }
+            _ => Ok(moved),
+        }
+    }
+}

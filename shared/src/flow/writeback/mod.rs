@@ -1,0 +1,308 @@
+//! Writeback: carrying edits into Zoho. Read what Zoho has, merge, write what is left, read back, merge again.
+
+mod create;
+mod settle;
+mod update;
+mod waiting;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::connection::Status;
+use crate::credit::Spender;
+use crate::disposition::Disposition;
+use crate::identifier::{ConnectionId, PlatformId, RunId};
+use crate::journal::{Direction, Entry, Outcome};
+use crate::mapping::FieldPlan;
+use crate::message::{Version, Writeback};
+use crate::object::Object;
+use crate::port::Ports;
+use crate::record::{Parked, Record};
+use crate::row::Outgoing;
+use crate::value::Fields;
+
+use super::budget::hold_back;
+use super::job::{Deadline, Job};
+use super::{Error, creation, edits};
+
+/// The most records of one write (Zoho CRM v8, insert and update records).
+const GROUP: usize = 100;
+
+/// How often a group is read again because a record changed between reading and writing.
+const ATTEMPTS: usize = 3;
+
+/// How many parked records are tried again together.
+const PARKED: usize = 200;
+
+/// A message with the instant at which it was sent.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// The message.
+    pub message: Writeback,
+    /// When it was sent: an edit in it was made no later.
+    pub sent_at: Timestamp,
+}
+
+/// Handles messages of one connection together, so that their records go out in groups, and a record before those that name it.
+///
+/// # Errors
+/// Only such failures as the messages' redelivery heals; everything else is settled here and recorded.
+pub async fn handle(
+    ports: &Ports,
+    connection: &ConnectionId,
+    messages: &[Received],
+    deadline: Deadline,
+) -> Result<(), Error> {
+    let mut asked: BTreeMap<Object, BTreeSet<PlatformId>> = BTreeMap::new();
+    let mut retries = Vec::new();
+    for received in messages {
+        match &received.message {
+            Writeback::Push { object, ids, .. } => {
+                asked
+                    .entry(*object)
+                    .or_default()
+                    .extend(ids.iter().cloned());
+            }
+            Writeback::Retry { next, .. } => retries.push(next.clone()),
+            Writeback::Edit { object, edits, .. } => {
+                let answers = edits::store(
+                    ports,
+                    connection,
+                    *object,
+                    edits.clone(),
+                    edits::Made::At(received.sent_at),
+                )
+                .await?;
+                log_refused(ports, connection, *object, &answers, received.sent_at).await?;
+                let accepted = answers.into_iter().filter(|answer| answer.accepted);
+                let ids: Vec<PlatformId> = accepted.map(|answer| answer.id).collect();
+                if !ids.is_empty() {
+                    asked.entry(*object).or_default().extend(ids);
+                }
+            }
+        }
+    }
+    let Some(known) = ports.store.connection(connection).await? else {
+        return Err(Error::NotFound {
+            what: format!("connection {connection}"),
+        });
+    };
+    if known.status != Status::Enabled || (asked.is_empty() && retries.is_empty()) {
+        // The edits are stored; the sweep finds them when the connection runs again, the next full sync what is parked.
+        return Ok(());
+    }
+    let milliseconds = u64::try_from(ports.clock.now().as_millisecond()).unwrap_or_default();
+    let run = RunId::new(milliseconds, ports.entropy.number());
+    let job = Job::begin(ports, connection, Some(run), deadline).await?;
+    match hold_back(ports, &job.connection, &job.settings, Spender::Writeback).await {
+        // The edits stay pending, and the sweep looks again.
+        Err(Error::OverBudget { .. }) => return Ok(()),
+        held => held?,
+    }
+    let pushed = carry(&job, asked, retries).await;
+    job.calculations.send(job.run.as_ref()).await;
+    job.session.finish().await?;
+    match pushed {
+        // The connection's status says it, and the edits stay pending.
+        Err(error) if error.disposition() == Disposition::Reconnect => Ok(()),
+        pushed => pushed,
+    }
+}
+
+/// Objects go in the order in which one depends on another.
+async fn carry(
+    job: &Job<'_>,
+    asked: BTreeMap<Object, BTreeSet<PlatformId>>,
+    retries: Vec<Option<String>>,
+) -> Result<(), Error> {
+    for (object, ids) in asked {
+        let ids: Vec<PlatformId> = ids.into_iter().collect();
+        push(job, object, &ids).await?;
+    }
+    for next in retries {
+        retry(job, next).await?;
+    }
+    Ok(())
+}
+
+/// Nobody waits for an answer to a message: what is refused is said in the log.
+async fn log_refused(
+    ports: &Ports,
+    connection: &ConnectionId,
+    object: Object,
+    answers: &[edits::EditAnswer],
+    at: Timestamp,
+) -> Result<(), Error> {
+    let settings = ports.store.settings(connection).await?;
+    let entries: Vec<Entry> = answers
+        .iter()
+        .filter(|answer| !answer.accepted)
+        .map(|answer| {
+            let problems: Vec<String> = answer
+                .problems
+                .iter()
+                .map(|problem| match &problem.field {
+                    Some(field) => format!("{field}: {}", problem.problem),
+                    None => problem.problem.clone(),
+                })
+                .collect();
+            let subject = format!("{object}#{}", answer.id);
+            let retention = super::job::retention(&settings);
+            let mut entry = Entry::note(
+                connection.clone(),
+                at,
+                Outcome::Refused,
+                "edit refused",
+                &subject,
+                problems.join("; "),
+                retention,
+            );
+            entry.object = Some(object);
+            entry.record = Some(answer.id.clone());
+            entry.direction = Some(Direction::Push);
+            entry
+        })
+        .collect();
+    Ok(ports.store.write(&entries).await?)
+}
+
+/// Brings the waiting edits of these records to Zoho.
+///
+/// # Errors
+/// When Zoho or a port fails; what was written until then is recognised when the records are looked at again.
+pub async fn push(job: &Job<'_>, object: Object, ids: &[PlatformId]) -> Result<(), Error> {
+    if !object.is_writable() {
+        return Err(Error::Invalid(format!(
+            "{object}s are never written to Zoho"
+        )));
+    }
+    Push::of(job, object, Tries::Waiting).carry(ids).await
+}
+
+/// Tries what is parked once more, from a page on (W7). A record stays parked until its edits went to Zoho: whoever looks meanwhile sees why
+/// they wait, and one that is refused for the same reason again is not written at all.
+///
+/// # Errors
+/// As for [`push`].
+async fn retry(job: &Job<'_>, mut next: Option<String>) -> Result<(), Error> {
+    loop {
+        let page = job.ports.store.parked(job.id(), next, PARKED).await?;
+        let mut parked: BTreeMap<Object, Vec<PlatformId>> = BTreeMap::new();
+        for record in page.items {
+            parked.entry(record.object).or_default().push(record.id);
+        }
+        for (object, ids) in parked {
+            if object.is_writable() {
+                Push::of(job, object, Tries::Parked).carry(&ids).await?;
+            }
+        }
+        next = page.next;
+        if next.is_none() {
+            return Ok(());
+        }
+        if job.must_hand_over() {
+            let rest = Writeback::Retry {
+                version: Version,
+                connection: job.id().clone(),
+                next,
+            };
+            return Ok(job.ports.queue.send_writeback(&[rest]).await?);
+        }
+    }
+}
+
+/// Tells writeback to try once more what is parked. Only a hint: the next full sync sends it again.
+pub async fn send_retry(ports: &Ports, connection: &ConnectionId) {
+    let retry = Writeback::Retry {
+        version: Version,
+        connection: connection.clone(),
+        next: None,
+    };
+    if let Err(error) = ports.queue.send_writeback(&[retry]).await {
+        tracing::warn!(connection.id = %connection, error = %error, "writeback was not told to try parked edits again");
+    }
+}
+
+/// Which records' edits are carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tries {
+    /// Those on their way.
+    Waiting,
+    /// The parked ones, too.
+    Parked,
+}
+
+/// Edits of one object on their way to Zoho.
+struct Push<'a> {
+    job: &'a Job<'a>,
+    plan: FieldPlan,
+    tries: Tries,
+}
+
+/// A record with what is written of it.
+struct Sending {
+    record: Record,
+    /// Why its edits waited before this try.
+    parked: Option<Parked>,
+    /// The values, by platform field.
+    fields: Fields,
+    out: Outgoing,
+}
+
+impl<'a> Push<'a> {
+    fn of(job: &'a Job<'a>, object: Object, tries: Tries) -> Self {
+        let plan = job.plan(object);
+        Self { job, plan, tries }
+    }
+
+    async fn carry(&self, ids: &[PlatformId]) -> Result<(), Error> {
+        let (members, outside): (Vec<Record>, Vec<Record>) = self
+            .waiting(ids)
+            .await?
+            .into_iter()
+            .partition(|record| self.is_member(record));
+        for record in outside {
+            let remedy = "it is in none of the segments that are written to Zoho: put it into one, or select one of its segments";
+            self.park(record, "OUT_OF_SEGMENT", None, remedy).await?;
+        }
+        let unlinked: Vec<Record> = members
+            .iter()
+            .filter(|record| record.zoho_id.is_none())
+            .cloned()
+            .collect();
+        let outside = creation::look(self.job, &self.plan, &unlinked).await?;
+        let ids: Vec<PlatformId> = members.into_iter().map(|record| record.id).collect();
+        let (linked, missing): (Vec<Record>, Vec<Record>) = self
+            .waiting(&ids)
+            .await?
+            .into_iter()
+            .partition(|record| record.zoho_id.is_some());
+        self.create_all(missing, &outside).await?;
+        for group in linked.chunks(GROUP) {
+            self.update(group.to_vec()).await?;
+        }
+        self.wake(unlinked.into_iter().map(|record| record.id).collect())
+            .await
+    }
+
+    async fn waiting(&self, ids: &[PlatformId]) -> Result<Vec<Record>, Error> {
+        let store = &self.job.ports.store;
+        let mut records = store.records(self.job.id(), self.plan.object, ids).await?;
+        records.retain(|record| match self.tries {
+            Tries::Waiting => record.wants_push(),
+            Tries::Parked => !record.pending.is_empty() && record.removed.is_none(),
+        });
+        Ok(records)
+    }
+
+    fn is_member(&self, record: &Record) -> bool {
+        let selected = &self.job.settings.settings.segments;
+        selected.is_empty() || !selected.is_disjoint(&record.segments)
+    }
+
+    fn trigger(&self) -> Vec<String> {
+        let trigger = self.job.settings.settings.trigger.iter();
+        trigger.cloned().collect()
+    }
+}

@@ -1,0 +1,176 @@
+//! Settling what was written or refused: the record, its log line, its link.
+
+use std::collections::BTreeSet;
+
+use crate::flow::{Error, creation};
+use crate::hash;
+use crate::identifier::ZohoId;
+use crate::journal::Entry;
+use crate::mapping::Theirs;
+use crate::merge::settle;
+use crate::outgoing;
+use crate::port::{self, WriteRefusal};
+use crate::record::{Action, Change, Link, Parked, Record};
+use crate::value::Fields;
+
+use super::{ATTEMPTS, Push};
+
+/// What Zoho took.
+pub(super) struct Written {
+    pub(super) record: Record,
+    pub(super) zoho_id: ZohoId,
+    pub(super) fields: Fields,
+}
+
+impl Push<'_> {
+    /// Settles what was written with what Zoho made of it, so that the next pull sees nothing new (P5, W8).
+    pub(super) async fn read_back(
+        &self,
+        written: Vec<Written>,
+        action: Action,
+    ) -> Result<(), Error> {
+        if written.is_empty() {
+            return Ok(());
+        }
+        let (job, object) = (self.job, self.plan.object);
+        let ids: Vec<ZohoId> = written.iter().map(|written| written.zoho_id).collect();
+        let (rows, _) = self.read(&ids).await?;
+        let mut links = Vec::new();
+        let mut entries = Vec::new();
+        let mut touched = BTreeSet::new();
+        for Written {
+            record,
+            zoho_id,
+            fields,
+        } in written
+        {
+            let theirs = rows.get(&zoho_id);
+            touched.extend(job.calculations.plan.touched(&record));
+            let saved = self
+                .save_settled(record, zoho_id, &fields, theirs, action)
+                .await?;
+            entries.extend(Entry::of_change(&saved, job.retention()));
+            touched.extend(job.calculations.plan.touched(&saved));
+            links.extend(theirs.map(|theirs| Link {
+                hash: theirs.hash,
+                ..creation::link(job, object, zoho_id, &saved.id)
+            }));
+        }
+        job.ports.store.write(&entries).await?;
+        job.calculations.mark(touched).await?;
+        Ok(job.ports.store.save_links(&links).await?)
+    }
+
+    async fn save_settled(
+        &self,
+        mut record: Record,
+        zoho_id: ZohoId,
+        fields: &Fields,
+        theirs: Option<&Theirs>,
+        action: Action,
+    ) -> Result<Record, Error> {
+        let store = &self.job.ports.store;
+        let object = self.plan.object;
+        for _ in 0..ATTEMPTS {
+            record.zoho_id = Some(zoho_id);
+            let moment = self.job.moment();
+            let settled = settle(&record, fields, theirs, &self.plan, &moment, action);
+            match store.save_record(settled).await {
+                Ok(saved) => return Ok(saved),
+                Err(port::Error::Conflict { .. }) => {
+                    let fresh = store
+                        .records(self.job.id(), object, std::slice::from_ref(&record.id))
+                        .await?
+                        .pop();
+                    record = fresh
+                        .ok_or_else(|| port::Error::conflict(format!("{object} {}", record.id)))?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(port::Error::conflict(format!("{object} {}", record.id)).into())
+    }
+
+    /// Stores a record whose edits need no write any more.
+    pub(super) async fn save_merged(
+        &self,
+        record: Record,
+        changed: bool,
+        theirs: &Theirs,
+    ) -> Result<Record, Error> {
+        if !changed {
+            return Ok(record);
+        }
+        let job = self.job;
+        let saved = job.ports.store.save_record(record).await?;
+        let entry = Entry::of_change(&saved, job.retention());
+        job.ports.store.write(entry.as_slice()).await?;
+        job.calculations.note([&saved]).await?;
+        if let Some(zoho_id) = saved.zoho_id {
+            let link = Link {
+                hash: theirs.hash,
+                ..creation::link(job, self.plan.object, zoho_id, &saved.id)
+            };
+            job.ports.store.save_links(&[link]).await?;
+        }
+        Ok(saved)
+    }
+
+    pub(super) async fn park_refused(
+        &self,
+        record: Record,
+        refusal: &WriteRefusal,
+    ) -> Result<(), Error> {
+        let remedy = outgoing::remedy(refusal);
+        self.park(record, &refusal.code, refusal.field.clone(), &remedy)
+            .await
+    }
+
+    /// Keeps a record's edits from being tried again until something changes (W7). One that was parked for the same reason before stays as
+    /// it was, and the log does not say it again.
+    pub(super) async fn park(
+        &self,
+        record: Record,
+        code: &str,
+        field: Option<String>,
+        remedy: &str,
+    ) -> Result<(), Error> {
+        let job = self.job;
+        let moment = job.moment();
+        let before = record.parked.clone();
+        let same = before.filter(|parked| parked.code == code && parked.field == field);
+        if same.is_some() && record.create_intent.is_none() {
+            return Ok(());
+        }
+        let quiet = same.is_some();
+        let parked = same.unwrap_or_else(|| Parked {
+            code: code.to_owned(),
+            field,
+            remedy: remedy.to_owned(),
+            at: moment.now,
+            attempt: hash::of_attempt(&record.pending, job.settings.version),
+        });
+        let updated_at = if quiet { record.updated_at } else { moment.now };
+        let change = Change {
+            action: Action::Parked,
+            run: moment.run.clone(),
+            fields: Vec::new(),
+        };
+        let parked = Record {
+            parked: Some(parked),
+            create_intent: None,
+            change: (!quiet).then_some(change),
+            updated_at,
+            ..record
+        };
+        match job.ports.store.save_record(parked).await {
+            Ok(saved) => {
+                let entry = Entry::of_change(&saved, job.retention());
+                Ok(job.ports.store.write(entry.as_slice()).await?)
+            }
+            // It was edited meanwhile: the edit's own message has it looked at again.
+            Err(port::Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

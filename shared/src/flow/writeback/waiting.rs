@@ -1,0 +1,216 @@
+//! References to records that Zoho does not have yet: completed, waited for, or parked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::flow::poll::push_messages;
+use crate::flow::{Error, parked};
+use crate::identifier::PlatformId;
+use crate::mapping::FieldPlan;
+use crate::object::Object;
+use crate::port;
+use crate::record::Record;
+use crate::value::{Fields, Reference, Value};
+
+use super::Push;
+
+/// The code of a record that names one which is not in Zoho and not on its way there.
+const REFERENCE: &str = "REFERENCE_NOT_IN_ZOHO";
+
+/// The code of a record whose edited fields are not written to Zoho any more.
+const NOT_WRITTEN: &str = "NOT_WRITTEN";
+
+/// How many records with edits on their way, and how many parked ones, are looked through for those that waited for a new one. The sweep and
+/// the next full sync find the others.
+const LOOKED_THROUGH: usize = 500;
+
+/// A record by object and platform id.
+type Named = (Object, PlatformId);
+
+/// How the records stand that one names.
+pub(super) enum Ends {
+    /// Zoho has them all.
+    Here,
+    /// Those that Zoho lacks are on their way.
+    OnTheirWay,
+    /// This one is not.
+    Missing(Named),
+}
+
+/// What a reference names, where Zoho does not have it yet as far as the reference tells.
+fn open(reference: &Reference) -> Option<Named> {
+    let id = reference.platform_id.clone()?;
+    reference
+        .zoho_id
+        .is_none()
+        .then_some((reference.object, id))
+}
+
+/// What a record's mapped references name that Zoho does not have yet.
+pub(super) fn open_references(record: &Record, plan: &FieldPlan) -> Vec<Named> {
+    let values = plan.mapped.iter();
+    let values = values.filter_map(|mapped| record.fields.get(&mapped.platform));
+    values
+        .filter_map(Value::as_reference)
+        .filter_map(open)
+        .collect()
+}
+
+/// Takes the values out that name what Zoho does not have yet.
+pub(super) fn take_open(push: &mut Fields) -> Vec<Named> {
+    let mut taken = Vec::new();
+    push.retain(|_, value| match value.as_reference().and_then(open) {
+        Some(named) => {
+            taken.push(named);
+            false
+        }
+        None => true,
+    });
+    taken
+}
+
+/// The record as it can be created before what it names. Its edits are all still pending.
+pub(super) fn without(mut record: Record, named: &[Named]) -> Record {
+    record.fields.retain(|_, value| {
+        let open = value.as_reference().and_then(open);
+        open.is_none_or(|open| !named.contains(&open))
+    });
+    record
+}
+
+impl Push<'_> {
+    /// Completes references with the Zoho ids that their other ends got meanwhile.
+    pub(super) async fn fill_references(&self, mut record: Record) -> Result<Record, Error> {
+        let pending = record.pending.values().map(|pending| &pending.value);
+        let wanted: BTreeSet<Named> = pending
+            .chain(record.fields.values())
+            .filter_map(Value::as_reference)
+            .filter_map(open)
+            .collect();
+        for (object, id) in wanted {
+            let found = self.one(object, &id).await?;
+            let Some(zoho_id) = found.and_then(|named| named.zoho_id) else {
+                continue;
+            };
+            let pending = record.pending.values_mut();
+            let values = pending
+                .map(|pending| &mut pending.value)
+                .chain(record.fields.values_mut());
+            for value in values {
+                if let Value::Reference(reference) = value
+                    && reference.object == object
+                    && reference.platform_id.as_ref() == Some(&id)
+                {
+                    reference.zoho_id = Some(zoho_id);
+                }
+            }
+        }
+        Ok(record)
+    }
+
+    async fn one(&self, object: Object, id: &PlatformId) -> Result<Option<Record>, Error> {
+        let store = &self.job.ports.store;
+        let ids = std::slice::from_ref(id);
+        Ok(store.records(self.job.id(), object, ids).await?.pop())
+    }
+
+    /// How records stand; those that are `among` the ones being sent are on their way.
+    pub(super) async fn ends(
+        &self,
+        named: &[Named],
+        among: impl Fn(&Named) -> bool,
+    ) -> Result<Ends, Error> {
+        let mut ends = Ends::Here;
+        for end in named {
+            if !among(end) {
+                let found = self.one(end.0, &end.1).await?;
+                match found {
+                    Some(found) if found.zoho_id.is_some() => continue,
+                    Some(found) if found.wants_push() => {}
+                    _ => return Ok(Ends::Missing(end.clone())),
+                }
+            }
+            ends = Ends::OnTheirWay;
+        }
+        Ok(ends)
+    }
+
+    pub(super) async fn park_missing(&self, record: Record, missing: &Named) -> Result<(), Error> {
+        let (object, id) = missing;
+        let remedy = format!(
+            "it names the {object} {id}, which is not in Zoho: the {object} itself says why, or create it in Zoho"
+        );
+        self.park(record, REFERENCE, None, &remedy).await
+    }
+
+    /// Parks a record whose edits have nothing that could be written: they name what is not on its way to Zoho, or the settings do not let
+    /// their fields be written any more.
+    pub(super) async fn park_stuck(&self, record: Record, open: &[Named]) -> Result<(), Error> {
+        if let Ends::Missing(missing) = self.ends(open, |_| false).await? {
+            return self.park_missing(record, &missing).await;
+        }
+        let pushes = |name| self.plan.field(name).is_some_and(|mapped| mapped.pushes);
+        let stuck = record.pending.keys().find(|name| !pushes(name));
+        match stuck.cloned() {
+            Some(field) if record.pending.keys().all(|name| !pushes(name)) => {
+                let remedy = format!(
+                    "{field} is not written to Zoho any more: make its mapping editable again, or dismiss the edit"
+                );
+                self.park(record, NOT_WRITTEN, None, &remedy).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends for records that waited for these, as far as these are in Zoho now. A hint only.
+    pub(super) async fn wake(&self, ids: Vec<PlatformId>) -> Result<(), Error> {
+        let (job, object) = (self.job, self.plan.object);
+        if ids.is_empty() || object == Object::Task {
+            return Ok(());
+        }
+        let store = &job.ports.store;
+        let here: BTreeSet<PlatformId> = store
+            .records(job.id(), object, &ids)
+            .await?
+            .into_iter()
+            .filter(|record| record.zoho_id.is_some())
+            .map(|record| record.id)
+            .collect();
+        if here.is_empty() {
+            return Ok(());
+        }
+        let waits = |record: &Record| {
+            let values = record.pending.values().map(|pending| &pending.value);
+            let mut open = values.filter_map(Value::as_reference).filter_map(open);
+            open.any(|(of, id)| of == object && here.contains(&id))
+        };
+        let now = job.ports.clock.now();
+        let mut pending: BTreeMap<Object, Vec<PlatformId>> = BTreeMap::new();
+        for (object, id) in store.pending(job.id(), now, LOOKED_THROUGH).await? {
+            pending.entry(object).or_default().push(id);
+        }
+        let mut woken = Vec::new();
+        for (object, ids) in pending {
+            let records = store.records(job.id(), object, &ids).await?;
+            let waiting = records.into_iter().filter(|record| waits(record));
+            woken.extend(waiting.map(|record| (object, record.id)));
+        }
+        let page = store.parked(job.id(), None, LOOKED_THROUGH).await?;
+        let freed = page.items.iter().filter(|record| {
+            let parked = record.parked.as_ref();
+            parked.is_some_and(|parked| parked.code == REFERENCE) && waits(record)
+        });
+        for record in freed.filter_map(|record| parked::retried(record, now)) {
+            match store.save_record(record).await {
+                Ok(record) => woken.push((record.object, record.id)),
+                // Somebody else wrote it, and has it looked at.
+                Err(port::Error::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let messages = push_messages(job.id(), &woken);
+        if let Err(error) = job.ports.queue.send_writeback(&messages).await {
+            tracing::warn!(connection.id = %job.id(), error = %error, "what waited for a new record is left to the sweep");
+        }
+        Ok(())
+    }
+}

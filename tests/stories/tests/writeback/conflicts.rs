@@ -1,0 +1,174 @@
+//! Both sides changed a field, Zoho changes what it is given, and what no value means (W4, W8, F1).
+
+use serde_json::json;
+use stories::{name, text};
+use tandem::object::Object;
+use tandem_memory::{Failure, Fault, When};
+use zoho_sim::org::schema::Alteration;
+
+use super::*;
+
+#[tokio::test]
+async fn the_later_change_wins_and_the_other_is_kept() {
+    for ours_later in [false, true] {
+        let story = synced(editable_and("conflicts", json!("latest_wins"))).await;
+        let (zoho, id) = one(&story, Object::Contact);
+        let ours = json!({ "phone": "ours", "title": "same" });
+        let theirs = json!({ "Phone": "theirs", "Title": "same" });
+        if ours_later {
+            story.zoho_edits("Contacts", &zoho, &theirs).unwrap();
+            story.pass(jiff::SignedDuration::from_secs(5));
+            story.submit(Object::Contact, &id, ours).await.unwrap();
+        } else {
+            story.submit(Object::Contact, &id, ours).await.unwrap();
+            story.pass(jiff::SignedDuration::from_secs(5));
+            story.zoho_edits("Contacts", &zoho, &theirs).unwrap();
+        }
+        story.deliver().await.unwrap();
+        let (winner, loser) = if ours_later {
+            ("ours", "theirs")
+        } else {
+            ("theirs", "ours")
+        };
+        assert_eq!(story.row("Contacts", &zoho).unwrap()["Phone"], winner);
+        let record = story.record(Object::Contact, &id).await.unwrap();
+        assert_eq!(record.fields[&name("phone")], text(winner));
+        assert_eq!(record.sources[&name("phone")].overruled, Some(text(loser)));
+        assert_eq!(
+            record.sources[&name("title")].overruled,
+            None,
+            "both said the same"
+        );
+        let lost = story.world.store.all_entries(&story.connection());
+        let lost = lost.iter().flat_map(|line| &line.fields);
+        let lost = lost.filter(|change| change.overruled == Some(text(loser)));
+        assert_eq!(lost.count(), 1, "the log has the losing value");
+        assert_silent(&story).await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_between_reading_and_writing_is_not_run_over() {
+    let story = synced(editable()).await;
+    let contacts = some(&story, Object::Contact, 3);
+    for (_, id) in &contacts {
+        let ours = json!({ "phone": "ours", "title": "ours" });
+        story.submit(Object::Contact, id, ours).await.unwrap();
+    }
+    let fault = zoho_sim::faults::Fault {
+        method: Some("PUT".to_owned()),
+        path: "/crm/v8/Contacts".to_owned(),
+        ..zoho_sim::faults::Fault::default()
+    };
+    story.zoho.model().faults.fail(fault);
+    let held = story.world.queue.take_writeback().unwrap();
+    story.handle_writeback(&held.message).await.unwrap_err();
+    // Read before, changed now, and written on what was read: the condition on the write fails.
+    story.pass(jiff::SignedDuration::from_secs(2));
+    story
+        .world
+        .faults
+        .on("update", 1, Fault::Fail(When::Before, Failure::Conflict));
+    story
+        .zoho_edits("Contacts", &contacts[1].0, &json!({ "Phone": "theirs" }))
+        .unwrap();
+    story.handle_writeback(&held.message).await.unwrap();
+    story.deliver().await.unwrap();
+    let phone =
+        |number: usize| story.row("Contacts", &contacts[number].0).unwrap()["Phone"].clone();
+    assert_eq!([phone(0), phone(1), phone(2)], ["ours", "theirs", "ours"]);
+    let row = story.row("Contacts", &contacts[1].0).unwrap();
+    assert_eq!(row["Title"], "ours", "the field that nobody else changed");
+    assert_silent(&story).await;
+}
+
+#[tokio::test]
+async fn what_zoho_makes_of_a_value_comes_back_once() {
+    for policy in ["zoho_wins", "platform_wins", "latest_wins"] {
+        let story = synced(editable_and("conflicts", json!(policy))).await;
+        let alter = Some(Alteration::NormalisePhone);
+        let organisation = story.organisation;
+        story
+            .zoho
+            .model()
+            .alter_field(organisation, "Contacts", "Phone", alter)
+            .unwrap();
+        let (zoho, id) = one(&story, Object::Contact);
+        let request = story.latest_request();
+        let fields = json!({ "phone": "+49 (30) 123" });
+        story.edit(Object::Contact, &id, fields).await.unwrap();
+        assert_eq!(story.row("Contacts", &zoho).unwrap()["Phone"], "+4930123");
+        let record = story.record(Object::Contact, &id).await.unwrap();
+        assert_eq!(record.fields[&name("phone")], text("+4930123"));
+        assert!(record.pending.is_empty());
+        assert_silent(&story).await;
+        assert_eq!(writes_since(&story, request).len(), 1, "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn choices_are_replaced_or_added_to() {
+    for (mode, expected) in [
+        ("replace", json!(["Training"])),
+        ("append", json!(["Hardware", "Training"])),
+    ] {
+        let mut settings = editable();
+        settings["objects"]["account"]["mappings"][2]["choices"] = json!(mode);
+        let story = synced(settings).await;
+        let (zoho, id) = one(&story, Object::Account);
+        let theirs = json!({ "Interests": ["Hardware"] });
+        story.zoho_edits("Accounts", &zoho, &theirs).unwrap();
+        story.routine_sync().await.unwrap();
+        let fields = json!({ "interests": ["Training"] });
+        story.edit(Object::Account, &id, fields).await.unwrap();
+        let row = story.row("Accounts", &zoho).unwrap();
+        assert_eq!(row["Interests"], expected, "{mode}");
+        let record = story.record(Object::Account, &id).await.unwrap();
+        let texts: Vec<String> = serde_json::from_value(expected).unwrap();
+        assert_eq!(
+            record.fields[&name("interests")],
+            tandem::value::Value::choices(texts)
+        );
+        assert_silent(&story).await;
+    }
+}
+
+#[tokio::test]
+async fn choices_that_zoho_has_among_others_are_there() {
+    let mut settings = editable();
+    settings["objects"]["account"]["mappings"][2]["choices"] = json!("append");
+    let story = synced(settings).await;
+    let (zoho, id) = one(&story, Object::Account);
+    let fields = json!({ "interests": ["Training"] });
+    story.submit(Object::Account, &id, fields).await.unwrap();
+    let theirs = json!({ "Interests": ["Hardware", "Training"] });
+    story.zoho_edits("Accounts", &zoho, &theirs).unwrap();
+    let request = story.latest_request();
+    story.deliver().await.unwrap();
+    assert_eq!(writes_since(&story, request), Vec::<String>::new());
+    let record = story.record(Object::Account, &id).await.unwrap();
+    let lost = record
+        .sources
+        .values()
+        .any(|source| source.overruled.is_some());
+    assert!(!lost, "nobody lost");
+}
+
+#[tokio::test]
+async fn no_value_clears_or_keeps() {
+    for (means, cleared) in [("clear", true), ("keep", false)] {
+        let mut settings = editable();
+        settings["objects"]["contact"]["mappings"][0]["null"] = json!(means);
+        let story = synced(settings).await;
+        let (zoho, id) = one(&story, Object::Contact);
+        let fields = json!({ "phone": "12" });
+        story.edit(Object::Contact, &id, fields).await.unwrap();
+        let fields = json!({ "phone": null });
+        story.edit(Object::Contact, &id, fields).await.unwrap();
+        let row = story.row("Contacts", &zoho).unwrap();
+        assert_eq!(row["Phone"].is_null(), cleared, "{means}");
+        let record = story.record(Object::Contact, &id).await.unwrap();
+        assert!(record.pending.is_empty() && record.parked.is_none());
+        assert_silent(&story).await;
+    }
+}

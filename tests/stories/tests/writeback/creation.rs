@@ -1,0 +1,142 @@
+//! Records that come into being in Zoho: looked for first, complete, once (W2, W6).
+
+use serde_json::json;
+use tandem::object::Object;
+
+use super::*;
+
+fn creating() -> Value {
+    editable_and("create_in_zoho", json!(["account", "contact"]))
+}
+
+#[tokio::test]
+async fn without_the_switch_nothing_is_created() {
+    let story = synced(editable()).await;
+    let request = story.latest_request();
+    for (object, id, fields) in [
+        (Object::Account, "A-new", json!({ "name": "New" })),
+        (
+            Object::Contact,
+            "new@example.com",
+            json!({ "last_name": "New" }),
+        ),
+    ] {
+        assert!(story.edit(object, id, fields).await.unwrap().accepted);
+        assert_eq!(
+            code(&story, object, id).await.as_deref(),
+            Some("NOT_IN_ZOHO")
+        );
+    }
+    assert_eq!(writes_since(&story, request), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn with_it_even_what_is_pulled_only_goes_along() {
+    // No mapping is editable, and the switch for core fields is off.
+    let settings = json!({ "create_in_zoho": ["account", "contact"] });
+    let story = synced(settings).await;
+    let fields = json!({ "name": "New Ltd", "domain": "new.example" });
+    story.edit(Object::Account, "A-new", fields).await.unwrap();
+    let rows = story.rows("Accounts").unwrap();
+    let row = rows.iter().find(|row| row["External_ID"] == "A-new");
+    let row = row.unwrap();
+    assert_eq!(
+        (&row["Account_Name"], &row["Website"]),
+        (&json!("New Ltd"), &json!("new.example"))
+    );
+    let record = story.record(Object::Account, "A-new").await.unwrap();
+    assert!(record.pending.is_empty() && record.zoho_id.is_some());
+    let answer = story.edit(Object::Account, "A-new", json!({ "name": "Other" }));
+    assert!(!answer.await.unwrap().accepted, "from now on it is Zoho's");
+    assert_silent(&story).await;
+}
+
+#[tokio::test]
+async fn what_zoho_has_already_is_found_and_not_doubled() {
+    let story = synced(creating()).await;
+    let account = story.zoho_creates(
+        "Accounts",
+        &json!({ "Account_Name": "Met", "External_ID": "A-met" }),
+    );
+    let account = account.unwrap();
+    let contact = json!({ "Last_Name": "Met", "Email": "Met@Example.com", "Account_Name": { "id": account } });
+    let contact = story.zoho_creates("Contacts", &contact).unwrap();
+    // No sync has seen them yet.
+    let fields = json!({ "health": "7.5" });
+    story.edit(Object::Account, "A-met", fields).await.unwrap();
+    let fields = json!({ "phone": "77" });
+    let id = "met@example.com";
+    story.edit(Object::Contact, id, fields).await.unwrap();
+    assert_eq!(count(&story, "Accounts", "External_ID", "A-met"), 1);
+    assert_eq!(
+        story.row("Accounts", &account).unwrap()["Health_Score"],
+        7.5
+    );
+    assert_eq!(story.row("Contacts", &contact).unwrap()["Phone"], "77");
+    let record = story.record(Object::Contact, id).await.unwrap();
+    assert_eq!(record.zoho_id.map(String::from), Some(contact));
+    assert_silent(&story).await;
+}
+
+#[tokio::test]
+async fn what_zoho_has_outside_of_the_filter_is_not_doubled() {
+    let mut settings = creating();
+    settings["objects"]["account"]["filter"] = json!({ "all": [{ "where": { "field": "Customer_Status", "comparator": "equal", "value": "Active" } }] });
+    let story = synced(settings).await;
+    let values =
+        json!({ "Account_Name": "Out", "External_ID": "A-out", "Customer_Status": "Churned" });
+    let zoho = story.zoho_creates("Accounts", &values).unwrap();
+    let fields = json!({ "name": "Out", "health": "1" });
+    story.edit(Object::Account, "A-out", fields).await.unwrap();
+    assert_eq!(count(&story, "Accounts", "External_ID", "A-out"), 1);
+    let why = parked(&story, Object::Account, "A-out").await.unwrap();
+    assert_eq!(why.code, "NOT_IN_SCOPE");
+    assert!(why.remedy.contains(&zoho), "{}", why.remedy);
+    let values = json!({ "Customer_Status": "Active" });
+    story.zoho_edits("Accounts", &zoho, &values).unwrap();
+    story.routine_sync().await.unwrap();
+    story.pass(tandem::connection::ROUTINE_INTERVAL);
+    story.tick().await.unwrap();
+    let record = story.record(Object::Account, "A-out").await.unwrap();
+    assert_eq!(record.zoho_id.map(String::from), Some(zoho));
+    assert!(record.parked.is_none(), "{record:?}");
+}
+
+#[tokio::test]
+async fn what_lacks_a_mandatory_field_is_not_even_sent() {
+    let story = synced(creating()).await;
+    let request = story.latest_request();
+    for (id, fields) in [
+        ("a@example.com", json!({ "last_name": "A", "phone": "9" })),
+        ("b@example.com", json!({ "phone": "9" })),
+        ("c@example.com", json!({ "last_name": "C", "phone": "9" })),
+    ] {
+        story.submit(Object::Contact, id, fields).await.unwrap();
+    }
+    story.deliver().await.unwrap();
+    assert_eq!(
+        count(&story, "Contacts", "Phone", "9"),
+        2,
+        "its neighbours go"
+    );
+    let why = parked(&story, Object::Contact, "b@example.com")
+        .await
+        .unwrap();
+    assert_eq!(
+        (why.code.as_str(), why.field.as_deref()),
+        ("MANDATORY_NOT_FOUND", Some("Last_Name"))
+    );
+    assert!(why.remedy.contains("fill it"), "{}", why.remedy);
+    let refused = {
+        let model = story.zoho.model();
+        let served = model.journal.since(request);
+        served.filter(|served| served.status >= 207).count()
+    };
+    assert_eq!(refused, 0, "Zoho was not asked in vain");
+    let fields = json!({ "last_name": "B" });
+    story
+        .edit(Object::Contact, "b@example.com", fields)
+        .await
+        .unwrap();
+    assert_eq!(count(&story, "Contacts", "Phone", "9"), 3);
+}

@@ -1,0 +1,169 @@
+//! What Zoho refuses waits, and goes by itself when it can (W7).
+
+use serde_json::json;
+use tandem::object::Object;
+use tandem::port::Records as _;
+use tandem_memory::{Fault, When};
+
+use super::*;
+
+#[tokio::test]
+async fn what_was_locked_goes_with_the_next_full_sync() {
+    let story = synced(editable()).await;
+    let (zoho, id) = one(&story, Object::Contact);
+    lock(&story, "Contacts", &zoho, true);
+    let fields = json!({ "phone": "123" });
+    story.edit(Object::Contact, &id, fields).await.unwrap();
+    let first = parked(&story, Object::Contact, &id).await.unwrap();
+    assert_eq!(first.code, "RECORD_LOCKED");
+
+    story.full_sync().await.unwrap();
+    let again = parked(&story, Object::Contact, &id).await.unwrap();
+    assert_eq!(again.at, first.at, "it waits since then");
+    assert_eq!(story.log("parked").len(), 1, "the log says it once");
+    let version = story.record(Object::Contact, &id).await.unwrap().version;
+    story.routine_sync().await.unwrap();
+    story.full_sync().await.unwrap();
+    let record = story.record(Object::Contact, &id).await.unwrap();
+    assert_eq!(record.version, version, "nothing is written in vain");
+
+    lock(&story, "Contacts", &zoho, false);
+    story.full_sync().await.unwrap();
+    assert_eq!(story.row("Contacts", &zoho).unwrap()["Phone"], "123");
+    assert_eq!(parked(&story, Object::Contact, &id).await, None);
+    assert_silent(&story).await;
+}
+
+#[tokio::test]
+async fn another_reason_is_said() {
+    let story = synced(editable()).await;
+    let (zoho, id) = one(&story, Object::Contact);
+    lock(&story, "Contacts", &zoho, true);
+    let fields = json!({ "last_name": null });
+    story.edit(Object::Contact, &id, fields).await.unwrap();
+    lock(&story, "Contacts", &zoho, false);
+    story.pass(jiff::SignedDuration::from_hours(24));
+    story.full_sync().await.unwrap();
+    let parked = parked(&story, Object::Contact, &id).await.unwrap();
+    assert_eq!(parked.code, "MANDATORY_NOT_FOUND");
+    assert_eq!(parked.field.as_deref(), Some("Last_Name"));
+    assert_eq!(story.log("parked").len(), 2);
+}
+
+#[tokio::test]
+async fn what_the_settings_forbade_goes_when_they_allow_it() {
+    let story = synced(editable()).await;
+    let fields = json!({ "last_name": "Newton", "phone": "1" });
+    let id = "isaac@example.com";
+    story.edit(Object::Contact, id, fields).await.unwrap();
+    assert_eq!(
+        code(&story, Object::Contact, id).await.as_deref(),
+        Some("NOT_IN_ZOHO")
+    );
+    let settings = editable_and("create_in_zoho", json!(["contact"]));
+    story.change_settings(settings).await.unwrap();
+    assert_eq!(count(&story, "Contacts", "Email", id), 1);
+    assert_eq!(parked(&story, Object::Contact, id).await, None);
+}
+
+#[tokio::test]
+async fn many_parked_records_are_tried_in_several_invocations() {
+    let story = synced(editable()).await;
+    let contacts = some(&story, Object::Contact, 5);
+    for (zoho, id) in &contacts {
+        lock(&story, "Contacts", zoho, true);
+        let fields = json!({ "phone": "5" });
+        story.edit(Object::Contact, id, fields).await.unwrap();
+        lock(&story, "Contacts", zoho, false);
+    }
+    // The first page of two, then the rest by the message that the flow would send near its deadline.
+    let page = story
+        .world
+        .store
+        .parked(&story.connection(), None, 2)
+        .await
+        .unwrap();
+    let rest = tandem::message::Writeback::Retry {
+        version: tandem::message::Version,
+        connection: story.connection(),
+        next: page.next,
+    };
+    story.handle_writeback(&rest).await.unwrap();
+    assert_eq!(count(&story, "Contacts", "Phone", "5"), 3);
+    story.full_sync().await.unwrap();
+    assert_eq!(count(&story, "Contacts", "Phone", "5"), 5);
+}
+
+#[tokio::test]
+async fn a_retry_cut_off_anywhere_comes_to_the_same() {
+    for crash in 1..60 {
+        let story = synced(editable()).await;
+        let (zoho, id) = one(&story, Object::Contact);
+        lock(&story, "Contacts", &zoho, true);
+        let fields = json!({ "phone": "123" });
+        story.edit(Object::Contact, &id, fields).await.unwrap();
+        let new = "new@example.com";
+        let fields = json!({ "last_name": "New" });
+        story.edit(Object::Contact, new, fields).await.unwrap();
+        assert!(parked(&story, Object::Contact, new).await.is_some());
+        lock(&story, "Contacts", &zoho, false);
+        let creating = editable_and("create_in_zoho", json!(["contact"]));
+        story.save_settings(creating).await.unwrap();
+        tandem::flow::writeback::send_retry(&story.ports(), &story.connection()).await;
+        let held = story.world.queue.take_writeback().unwrap();
+        story.world.faults.at(crash, Fault::Crash(When::After));
+        let faults = story.world.faults.clone();
+        let cut_off = faults.run(story.handle_writeback(&held.message)).await;
+        story.world.faults.clear();
+        story.handle_writeback(&held.message).await.unwrap();
+        story.pass(tandem::connection::ROUTINE_INTERVAL);
+        story.tick().await.unwrap();
+        assert_eq!(story.row("Contacts", &zoho).unwrap()["Phone"], "123");
+        assert_eq!(count(&story, "Contacts", "Email", new), 1, "crash {crash}");
+        let record = story.record(Object::Contact, new).await.unwrap();
+        assert!(record.zoho_id.is_some() && record.parked.is_none());
+        if cut_off.is_ok() {
+            return;
+        }
+    }
+    unreachable!("it makes fewer calls than that");
+}
+
+#[tokio::test]
+async fn what_is_not_editable_any_more_waits_for_the_settings() {
+    let story = synced(editable()).await;
+    let (zoho, id) = one(&story, Object::Contact);
+    let fields = json!({ "title": "Dean" });
+    story.submit(Object::Contact, &id, fields).await.unwrap();
+    let closed = editable_and("core_writeback", json!(false));
+    story.change_settings(closed).await.unwrap();
+    assert_ne!(story.row("Contacts", &zoho).unwrap()["Title"], "Dean");
+    let why = parked(&story, Object::Contact, &id).await.unwrap();
+    assert_eq!(why.code, "NOT_WRITTEN");
+    assert!(why.remedy.contains("title"), "{}", why.remedy);
+    story.change_settings(editable()).await.unwrap();
+    assert_eq!(story.row("Contacts", &zoho).unwrap()["Title"], "Dean");
+    assert_silent(&story).await;
+}
+
+#[tokio::test]
+async fn zoho_comes_over_an_edit_that_can_not_be_written() {
+    let story = synced(editable_and("conflicts", json!("platform_wins"))).await;
+    let (zoho, id) = one(&story, Object::Contact);
+    let fields = json!({ "title": "Dean" });
+    story.submit(Object::Contact, &id, fields).await.unwrap();
+    let mut closed = editable_and("core_writeback", json!(false));
+    closed["conflicts"] = json!("platform_wins");
+    story.change_settings(closed).await.unwrap();
+    let theirs = json!({ "Title": "Rector" });
+    story.zoho_edits("Contacts", &zoho, &theirs).unwrap();
+    story.routine_sync().await.unwrap();
+    let record = story.record(Object::Contact, &id).await.unwrap();
+    let title = stories::name("title");
+    assert_eq!(record.fields[&title], stories::text("Rector"));
+    assert_eq!(
+        record.sources[&title].overruled,
+        Some(stories::text("Dean"))
+    );
+    assert!(record.pending.is_empty() && record.parked.is_none());
+}
