@@ -310,6 +310,34 @@ fn every_queue_has_dead_letters_alarms_encryption_and_enough_visibility() {
 }
 
 #[test]
+fn only_the_console_is_told_where_dead_letters_wait() {
+    let template = Template::load();
+    for (name, function) in template.of_type("AWS::Serverless::Function") {
+        let own = function["Environment"]["Variables"].as_object();
+        let own: BTreeMap<&str, &Value> = own
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.as_str(), value))
+            .collect();
+        let expected = QUEUES.map(|queue| {
+            let variable = format!("TANDEM_{}_DEAD_LETTERS_URL", queue.to_uppercase());
+            (
+                variable,
+                json!({ "Ref": format!("{}DeadLetters", logical(queue)) }),
+            )
+        });
+        let expected = match name {
+            "ConsoleFunction" => expected
+                .iter()
+                .map(|(name, value)| (name.as_str(), value))
+                .collect(),
+            _ => BTreeMap::new(),
+        };
+        assert_eq!(own, expected, "{name}");
+    }
+}
+
+#[test]
 fn policies_grant_known_actions_on_resources_of_this_stack_only() {
     let template = Template::load();
     for name in FUNCTIONS {
@@ -333,18 +361,31 @@ fn policies_grant_known_actions_on_resources_of_this_stack_only() {
 }
 
 #[test]
-fn a_function_consumes_its_own_queue_and_writes_its_own_log() {
+fn a_function_consumes_its_own_queue_and_writes_its_own_log_and_the_console_has_the_dead_letters() {
     let template = Template::load();
     for name in FUNCTIONS {
         let queue = source(name).map(|queue| format!("{}Queue", logical(queue)));
         let own: BTreeSet<String> = queue.into_iter().collect();
+        let dead_letters: BTreeSet<String> = QUEUES
+            .iter()
+            .map(|queue| format!("{}DeadLetters", logical(queue)))
+            .collect();
         for action in [
             "sqs:ReceiveMessage",
             "sqs:DeleteMessage",
             "sqs:ChangeMessageVisibility",
             "sqs:GetQueueAttributes",
         ] {
-            assert_eq!(template.may(&logical(name), action), own, "{name} {action}");
+            let expected = match name {
+                // Dead letters are looked at and sent again; nothing of the console holds on to a message for longer.
+                "console" if action != "sqs:ChangeMessageVisibility" => &dead_letters,
+                _ => &own,
+            };
+            assert_eq!(
+                &template.may(&logical(name), action),
+                expected,
+                "{name} {action}"
+            );
         }
         for action in ["logs:CreateLogStream", "logs:PutLogEvents"] {
             assert_eq!(
