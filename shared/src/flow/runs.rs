@@ -15,6 +15,7 @@ use crate::port::{self, Ports};
 use crate::run::{Run, RunKind, RunStatus, Slice};
 
 use super::Error;
+use super::alarm;
 use super::job::{retention, runnable};
 
 /// After this time a full sync that did not end counts as cut short.
@@ -163,6 +164,9 @@ pub async fn end(
         Err(port::Error::Conflict { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
+    if run.kind == RunKind::Full && status == RunStatus::Incomplete {
+        alarm::full_sync_incomplete(&run.connection, &run.id);
+    }
     if run.kind == RunKind::Routine
         && (status == RunStatus::Complete || is_known(ports, &run).await?)
     {

@@ -22,7 +22,7 @@ use crate::value::Fields;
 
 use super::apply::neighbours;
 use super::job::{Deadline, Job};
-use super::{Error, creation, edits, reading};
+use super::{Error, alarm, creation, edits, reading};
 
 /// The most records of one write (Zoho CRM v8, insert and update records).
 const GROUP: usize = 100;
@@ -576,11 +576,14 @@ async fn park(
         ..record
     };
     match job.ports.store.save_record(parked).await {
-        Ok(saved) => Ok(job
-            .ports
-            .store
-            .write(Entry::of_change(&saved, job.retention()).as_slice())
-            .await?),
+        Ok(saved) => {
+            alarm::edit_parked(job.id(), saved.object, code);
+            Ok(job
+                .ports
+                .store
+                .write(Entry::of_change(&saved, job.retention()).as_slice())
+                .await?)
+        }
         // It was edited meanwhile: the edit's own message has it looked at again.
         Err(port::Error::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
