@@ -63,8 +63,9 @@ async fn a_parked_edit_is_said_without_what_it_is_about() {
         locked: Some(true),
         ..zoho_sim::RecordFlags::default()
     };
-    let model = story.zoho.model();
-    model
+    story
+        .zoho
+        .model()
         .flag(
             story.organisation,
             "Contacts",
