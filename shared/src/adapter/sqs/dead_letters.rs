@@ -46,8 +46,11 @@ impl SqsQueue {
         let from = self.dead_letters()?.of(queue);
         let to = self.urls.of(queue);
         let until = tokio::time::Instant::now() + PATIENCE;
+        // No more than there were: what fails at once is back among them before all are moved, and would be chased round and round.
+        let waiting = self.count(from).await?;
+        let most = waiting.clamp(1, MOVED);
         let mut moved = 0;
-        while moved < MOVED && tokio::time::Instant::now() < until {
+        while moved < most && tokio::time::Instant::now() < until {
             let taken = self.take(from, HOLD).await?;
             if taken.is_empty() {
                 return Ok(Redriven { moved, more: false });
@@ -59,7 +62,8 @@ impl SqsQueue {
             }
             moved += taken.len() as u64;
         }
-        Ok(Redriven { moved, more: true })
+        let more = moved < waiting;
+        Ok(Redriven { moved, more })
     }
 
     fn dead_letters(&self) -> Result<&QueueUrls, Error> {
