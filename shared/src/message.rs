@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::identifier::{ConnectionId, FieldName, PlatformId, RunId, ZohoId};
+use crate::identifier::{ConnectionId, Digest, FieldName, PlatformId, RunId, ZohoId};
 use crate::object::Object;
 use crate::run::SliceKey;
 
@@ -175,6 +176,60 @@ impl Writeback {
     }
 }
 
+/// A message by what it says, for whoever looks at one that nobody could work on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Letter {
+    /// To a worker.
+    Work(Work),
+    /// To writeback.
+    Writeback(Writeback),
+    /// Nothing that this release knows.
+    Unreadable,
+}
+
+impl Letter {
+    /// Reads what was sent to a worker.
+    #[must_use]
+    pub fn to_worker(body: &str) -> Self {
+        serde_json::from_str(body).map_or(Self::Unreadable, Self::Work)
+    }
+
+    /// Reads what was sent to writeback.
+    #[must_use]
+    pub fn to_writeback(body: &str) -> Self {
+        serde_json::from_str(body).map_or(Self::Unreadable, Self::Writeback)
+    }
+
+    /// The connection that it belongs to, if it can be read.
+    #[must_use]
+    pub const fn connection(&self) -> Option<&ConnectionId> {
+        match self {
+            Self::Work(work) => Some(work.connection()),
+            Self::Writeback(writeback) => Some(writeback.connection()),
+            Self::Unreadable => None,
+        }
+    }
+}
+
+/// The attribute of a message that was sent again: when it was sent the first time. An edit in it was made then, and not when somebody
+/// sent it again, so it does not win over what was edited in between.
+pub const FIRST_SENT: &str = "FirstSent";
+
+/// When a message was sent, the same at each delivery. The queue tells milliseconds; the message's id tells messages of one millisecond
+/// apart. A message that was sent again says when it was first.
+#[must_use]
+pub fn sent_at(milliseconds: &str, id: &str, first: Option<&str>) -> Option<Timestamp> {
+    let digest = Digest::of(id.as_bytes());
+    let [high, low, ..] = *digest.bytes();
+    let within = SignedDuration::from_nanos(i64::from(u16::from_be_bytes([high, low])) * 10);
+    let sent = Timestamp::from_millisecond(milliseconds.parse().ok()?)
+        .ok()?
+        .checked_add(within)
+        .ok()?;
+    let first = first.and_then(|first| first.parse::<Timestamp>().ok());
+    Some(first.map_or(sent, |first| first.min(sent)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +262,36 @@ mod tests {
         let work: Work = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(work.object(), Object::Account);
         assert_eq!(serde_json::to_value(&work).unwrap(), json);
+    }
+
+    #[test]
+    fn a_message_that_was_sent_again_is_as_old_as_it_was() {
+        let first = sent_at("1764000000123", "a", None).unwrap();
+        assert_eq!(first.as_millisecond(), 1_764_000_000_123);
+        let text = first.to_string();
+        assert_eq!(
+            sent_at("1764000900000", "b", Some(text.as_str())),
+            Some(first)
+        );
+        let early = sent_at("1763000000000", "b", Some(text.as_str())).unwrap();
+        assert_eq!(early.as_millisecond(), 1_763_000_000_000, "never later");
+        assert_eq!(sent_at("1764000000123", "a", Some("soon")), Some(first));
+        assert_eq!(sent_at("soon", "a", None), None);
+    }
+
+    #[test]
+    fn what_nobody_can_read_is_said_to_be_so() {
+        let calculate = r#"{"kind": "calculate", "version": 1, "connection": "acme", "run": "01JD8QK3ZV5W7Y0B2C4E6G8H9J"}"#;
+        let read = Letter::to_worker(calculate);
+        assert_eq!(read.connection().map(ConnectionId::as_str), Some("acme"));
+        for letter in [
+            Letter::to_writeback(calculate),
+            Letter::to_worker("{"),
+            Letter::to_worker(&calculate.replace("1,", "2,")),
+        ] {
+            assert_eq!(letter, Letter::Unreadable);
+            assert_eq!(letter.connection(), None);
+        }
     }
 
     #[test]

@@ -5,14 +5,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lambda_events::sqs::SqsMessage;
+use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
 use jiff::Timestamp;
 use lambda_runtime::Context;
 use serde_json::{Value as Json, json};
-use tandem::data_centre::Directory;
+use tandem::connection::Organisation;
+use tandem::data_centre::{DataCentre, Directory};
 use tandem::edge::batch::{self, LambdaEvent, SqsBatchResponse, SqsEvent};
+use tandem::identifier::ConnectionId;
+use tandem::message::FIRST_SENT;
 use tandem::object::Object;
-use tandem::port::QueueName;
+use tandem::port::{QueueName, Records as _};
+use tandem::secret::Secret;
 use tandem_memory::{Failure, Fault, Nobody, When, World};
 
 fn world() -> World {
@@ -96,4 +100,56 @@ async fn a_queue_that_does_not_answer_takes_nothing_from_the_answer() {
     let edit = json!({ "kind": "edit", "version": 1, "connection": "nobody", "object": "task", "edits": [] });
     let response = batch::writeback(&world.ports(), event(&[("edit", 1, edit)])).await;
     assert_eq!(failed(response), ["edit"]);
+}
+
+/// What somebody sends again says when it was sent first, so it does not undo what was edited since.
+#[tokio::test]
+async fn an_edit_that_is_sent_again_does_not_win_over_a_later_one() {
+    let world = world();
+    let acme: ConnectionId = "acme".parse().unwrap();
+    let organisation = Organisation {
+        id: "1".into(),
+        name: "Acme".into(),
+        time_zone: "Europe/Berlin".into(),
+        data_centre: DataCentre::Eu,
+        api_domain: Directory::zoho()
+            .api_domain(DataCentre::Eu, "https://www.zohoapis.eu")
+            .unwrap(),
+        daily_credits: 1_000,
+    };
+    let [refresh, access] = ["refresh", "access"].map(Secret::new);
+    world
+        .add_enabled(acme.clone(), organisation, refresh, access)
+        .await
+        .unwrap();
+    let edit = |subject: &str| {
+        let edits = json!([{ "id": "t-1", "fields": { "subject": subject } }]);
+        json!({ "kind": "edit", "version": 1, "connection": "acme", "object": "task", "edits": edits })
+    };
+    let subject = async || {
+        let ids = ["t-1".parse().unwrap()];
+        let found = world
+            .store
+            .records(&acme, Object::Task, &ids)
+            .await
+            .unwrap();
+        found[0].fields[&"subject".parse().unwrap()].to_json()
+    };
+    // There is no Zoho to push to, so both fail; what they say is stored before.
+    batch::writeback(&world.ports(), event(&[("new", 1, edit("new"))])).await;
+    assert_eq!(subject().await, "new");
+    let mut again = event(&[("old", 1, edit("old"))]);
+    let message = &mut again.payload.records[0];
+    let sent = ("SentTimestamp".to_owned(), "1795428060000".to_owned());
+    message.attributes.extend([sent]);
+    let mut first = SqsMessageAttribute::default();
+    first.string_value = Some("2026-11-23T09:59:00Z".to_owned());
+    message
+        .message_attributes
+        .insert(FIRST_SENT.to_owned(), first);
+    batch::writeback(&world.ports(), again.clone()).await;
+    assert_eq!(subject().await, "new");
+    again.payload.records[0].message_attributes.clear();
+    batch::writeback(&world.ports(), again).await;
+    assert_eq!(subject().await, "old", "without it, it passes for later");
 }

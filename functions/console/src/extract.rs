@@ -12,10 +12,12 @@ use serde_json::Value as Json;
 use tandem::identifier::{ConnectionId, PlatformId, RunId};
 use tandem::mapping;
 use tandem::object::Object;
+use tandem::port::QueueName;
 use utoipa::IntoParams;
 
 use crate::address;
 use crate::problem::{Kind, Problem};
+use crate::view::Named;
 
 /// The most bytes of a body.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
@@ -79,6 +81,15 @@ pub(crate) struct OfRun {
     /// The run's id.
     #[param(value_type = String, example = "01JD8QK3ZV5W7Y0B2C4E6G8H9J")]
     pub run: RunId,
+}
+
+/// The path of a queue.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct OfQueue {
+    /// The queue.
+    #[param(value_type = crate::view::Queue)]
+    pub queue: QueueName,
 }
 
 /// A JSON body.
@@ -197,6 +208,16 @@ impl<S: Send + Sync> FromRequestParts<S> for OfRun {
             connection: parsed(&params, "connection")?,
             run: parsed(&params, "run")?,
         })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OfQueue {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = path_of(parts, state).await?;
+        let Named(queue) = parsed(&params, "queue")?;
+        Ok(Self { queue })
     }
 }
 

@@ -1,22 +1,27 @@
 //! The queues in SQS: standard queues in which a message's group is its connection.
 
-use std::collections::BTreeMap;
+mod dead_letters;
+
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::change_message_visibility::ChangeMessageVisibilityError;
-use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, MessageAttributeValue, SendMessageBatchRequestEntry,
+};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use serde::Serialize;
 
 use crate::identifier::ConnectionId;
-use crate::message::{Work, Writeback};
+use crate::message::{FIRST_SENT, Work, Writeback};
 use crate::object::Object;
-use crate::port::{Delivery, Error, Queue, QueueName};
+use crate::port::{DeadLetters, Delivery, Error, Queue, QueueName, Redriven};
 
 const SERVICE: &str = "SQS";
+const SEND: &str = "SendMessageBatch";
 /// The most messages of one call.
 const BATCH: usize = 10;
 /// The most bytes of one call and of one message: 1 MiB, less what the group's name takes.
@@ -53,6 +58,13 @@ impl QueueUrls {
             Object::User => &self.users,
         }
     }
+
+    fn of(&self, queue: QueueName) -> &str {
+        match queue {
+            QueueName::Work(object) => self.of_worker(object),
+            QueueName::Writeback => &self.writeback,
+        }
+    }
 }
 
 /// The queues in SQS.
@@ -60,14 +72,17 @@ impl QueueUrls {
 pub struct SqsQueue {
     client: Client,
     urls: QueueUrls,
+    dead_letters: Option<QueueUrls>,
 }
 
 /// A message as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Envelope {
-    group: String,
+    group: Option<String>,
     body: String,
     delay: Option<i32>,
+    /// When it was sent first, where this is not the first time.
+    first_sent: Option<String>,
 }
 
 /// Messages that SQS did not take.
@@ -85,10 +100,14 @@ enum Failure {
 }
 
 impl SqsQueue {
-    /// The queues at these addresses.
+    /// The queues at these addresses. Only who deals with dead letters is told where they are.
     #[must_use]
-    pub const fn new(client: Client, urls: QueueUrls) -> Self {
-        Self { client, urls }
+    pub const fn new(client: Client, urls: QueueUrls, dead_letters: Option<QueueUrls>) -> Self {
+        Self {
+            client,
+            urls,
+            dead_letters,
+        }
     }
 
     async fn send_to_workers(&self, messages: &[Work], delay: Option<i32>) -> Result<(), Error> {
@@ -155,10 +174,11 @@ impl SqsQueue {
                 SendMessageBatchRequestEntry::builder()
                     .id(index.to_string())
                     .message_body(&envelope.body)
-                    .message_group_id(&envelope.group)
+                    .set_message_group_id(envelope.group.clone())
                     .set_delay_seconds(envelope.delay)
+                    .set_message_attributes(attributes(envelope.first_sent.as_deref())?)
                     .build()
-                    .map_err(|source| unavailable(Box::new(source)))
+                    .map_err(|source| unavailable(SEND, Box::new(source)))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let answer = self
@@ -168,7 +188,7 @@ impl SqsQueue {
             .set_entries(Some(entries))
             .send()
             .await
-            .map_err(failed)?;
+            .map_err(|error| failed(SEND, error))?;
         Ok(answer.failed)
     }
 }
@@ -187,10 +207,26 @@ fn envelope(
         return Err(refused(Failure::TooLarge(body.len()).into()));
     }
     Ok(Envelope {
-        group: connection.to_string(),
+        group: Some(connection.to_string()),
         body,
         delay,
+        first_sent: None,
     })
+}
+
+/// The attributes of a message, if it has any.
+fn attributes(
+    first_sent: Option<&str>,
+) -> Result<Option<HashMap<String, MessageAttributeValue>>, Error> {
+    let Some(first_sent) = first_sent else {
+        return Ok(None);
+    };
+    let value = MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(first_sent)
+        .build()
+        .map_err(|source| unavailable(SEND, Box::new(source)))?;
+    Ok(Some(HashMap::from([(FIRST_SENT.to_owned(), value)])))
 }
 
 /// Whether the delivery ended meanwhile: its message was delivered again, or deleted.
@@ -224,10 +260,10 @@ fn delays() -> impl Iterator<Item = Duration> {
         .build()
 }
 
-fn unavailable(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+fn unavailable(operation: &'static str, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
     Error::Unavailable {
         service: SERVICE,
-        operation: "SendMessageBatch",
+        operation,
         source,
     }
 }
@@ -235,6 +271,7 @@ fn unavailable(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
 fn not_taken(failed: &[BatchResultErrorEntry], of: usize) -> Error {
     let first = failed.first();
     unavailable(
+        SEND,
         Failure::Refused {
             number: failed.len(),
             of,
@@ -248,7 +285,7 @@ fn not_taken(failed: &[BatchResultErrorEntry], of: usize) -> Error {
     )
 }
 
-fn failed<E, R>(error: SdkError<E, R>) -> Error
+fn failed<E, R>(operation: &'static str, error: SdkError<E, R>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
@@ -263,7 +300,7 @@ where
             source: Some(source),
         }
     } else {
-        unavailable(source)
+        unavailable(operation, source)
     }
 }
 
@@ -291,10 +328,7 @@ impl Queue for SqsQueue {
     }
 
     async fn put_back(&self, delivery: &Delivery, delay: Duration) -> Result<(), Error> {
-        let url = match delivery.queue {
-            QueueName::Work(object) => self.urls.of_worker(object),
-            QueueName::Writeback => &self.urls.writeback,
-        };
+        let url = self.urls.of(delivery.queue);
         let seconds = i32::try_from(delay.as_secs()).unwrap_or(LONGEST_DELAY_SECONDS);
         let put_back = self
             .client
@@ -306,8 +340,18 @@ impl Queue for SqsQueue {
             .await;
         match put_back {
             Err(error) if error.as_service_error().is_some_and(is_back_already) => Ok(()),
-            put_back => put_back.map(drop).map_err(failed),
+            put_back => put_back
+                .map(drop)
+                .map_err(|error| failed("ChangeMessageVisibility", error)),
         }
+    }
+
+    async fn dead_letters(&self, queue: QueueName) -> Result<DeadLetters, Error> {
+        self.look(queue).await
+    }
+
+    async fn redrive(&self, queue: QueueName) -> Result<Redriven, Error> {
+        self.move_back(queue).await
     }
 }
 
@@ -318,9 +362,10 @@ mod tests {
 
     fn letter(index: usize, bytes: usize) -> Envelope {
         Envelope {
-            group: index.to_string(),
+            group: Some(index.to_string()),
             body: "x".repeat(bytes),
             delay: None,
+            first_sent: None,
         }
     }
 
@@ -347,7 +392,7 @@ mod tests {
             ids: vec!["t-1".parse().unwrap()],
         };
         let envelope = envelope(message.connection(), &message, None).unwrap();
-        assert_eq!(envelope.group, "acme");
+        assert_eq!(envelope.group.as_deref(), Some("acme"));
         assert_eq!(
             serde_json::from_str::<Writeback>(&envelope.body).unwrap(),
             message

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsMessage};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lambda_runtime::Context;
 use serde::de::DeserializeOwned;
 
@@ -12,8 +12,8 @@ use crate::disposition::Disposition;
 use crate::flow::job::Deadline;
 use crate::flow::writeback::{self, Received};
 use crate::flow::{Error, work};
-use crate::identifier::{ConnectionId, Digest};
-use crate::message::{Work, Writeback};
+use crate::identifier::ConnectionId;
+use crate::message::{self, FIRST_SENT, Work, Writeback};
 use crate::object::Object;
 use crate::port::{Delivery, Ports, QueueName};
 
@@ -109,16 +109,13 @@ pub(super) fn deadline(context: &Context) -> Deadline {
     Deadline(Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX))
 }
 
-/// When a message was sent, the same at each delivery. SQS tells milliseconds; the message's id tells messages of one millisecond apart.
 fn sent_at(message: &SqsMessage) -> Option<Timestamp> {
-    let milliseconds = message.attributes.get("SentTimestamp")?.parse().ok()?;
-    let digest = Digest::of(message.message_id.as_deref().unwrap_or_default().as_bytes());
-    let [first, second, ..] = *digest.bytes();
-    let within = SignedDuration::from_nanos(i64::from(u16::from_be_bytes([first, second])) * 10);
-    Timestamp::from_millisecond(milliseconds)
-        .ok()?
-        .checked_add(within)
-        .ok()
+    let first = message.message_attributes.get(FIRST_SENT);
+    message::sent_at(
+        message.attributes.get("SentTimestamp")?,
+        message.message_id.as_deref().unwrap_or_default(),
+        first.and_then(|first| first.string_value.as_deref()),
+    )
 }
 
 /// How often a message was delivered so far.

@@ -42,6 +42,7 @@ pub async fn connect(environment: &Environment) -> Result<Ports, Error> {
     let Environment {
         tables,
         queues,
+        dead_letters,
         secret_prefix,
         public_url: _,
         directory,
@@ -54,7 +55,11 @@ pub async fn connect(environment: &Environment) -> Result<Ports, Error> {
             aws_sdk_dynamodb::Client::new(&aws),
             tables,
         )),
-        queue: Arc::new(SqsQueue::new(aws_sdk_sqs::Client::new(&aws), queues)),
+        queue: Arc::new(SqsQueue::new(
+            aws_sdk_sqs::Client::new(&aws),
+            queues,
+            dead_letters,
+        )),
         vault: Arc::new(SecretsVault::new(
             aws_sdk_secretsmanager::Client::new(&aws),
             secret_prefix,

@@ -13,6 +13,8 @@ pub struct Environment {
     pub tables: Tables,
     /// The queues (`TANDEM_ACCOUNTS_QUEUE_URL` and so on).
     pub queues: QueueUrls,
+    /// Where each queue's dead letters wait (`TANDEM_ACCOUNTS_DEAD_LETTERS_URL` and so on): for the console only.
+    pub dead_letters: Option<QueueUrls>,
     /// What the names of the secrets begin with (`TANDEM_SECRET_PREFIX`).
     pub secret_prefix: String,
     /// The address that customers and operators use, without a slash at its end (`TANDEM_PUBLIC_URL`).
@@ -49,6 +51,29 @@ impl Environment {
     /// # Errors
     /// When anything is missing or wrong; the error names all of it.
     pub fn of(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        Self::gathered(lookup, |_| None)
+    }
+
+    /// Reads the environment of this process when it is the console's.
+    ///
+    /// # Errors
+    /// As for [`Environment::read`].
+    pub fn read_of_console() -> Result<Self, Error> {
+        Self::of_console(variable)
+    }
+
+    /// Reads a console's environment by its variables' names.
+    ///
+    /// # Errors
+    /// As for [`Environment::of`].
+    pub fn of_console(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        Self::gathered(lookup, |reader| Some(reader.queues("DEAD_LETTERS_URL")))
+    }
+
+    fn gathered<Lookup: Fn(&str) -> Option<String>>(
+        lookup: Lookup,
+        dead_letters: impl FnOnce(&mut Reader<Lookup>) -> Option<QueueUrls>,
+    ) -> Result<Self, Error> {
         let mut reader = Reader {
             lookup,
             problems: Vec::new(),
@@ -60,14 +85,8 @@ impl Environment {
                 records: reader.text("TANDEM_RECORDS_TABLE"),
                 log: reader.text("TANDEM_LOG_TABLE"),
             },
-            queues: QueueUrls {
-                accounts: reader.address("TANDEM_ACCOUNTS_QUEUE_URL"),
-                contacts: reader.address("TANDEM_CONTACTS_QUEUE_URL"),
-                tasks: reader.address("TANDEM_TASKS_QUEUE_URL"),
-                deals: reader.address("TANDEM_DEALS_QUEUE_URL"),
-                users: reader.address("TANDEM_USERS_QUEUE_URL"),
-                writeback: reader.address("TANDEM_WRITEBACK_QUEUE_URL"),
-            },
+            queues: reader.queues("QUEUE_URL"),
+            dead_letters: dead_letters(&mut reader),
             secret_prefix: reader.text("TANDEM_SECRET_PREFIX"),
             public_url: reader
                 .address("TANDEM_PUBLIC_URL")
@@ -121,6 +140,19 @@ impl<Lookup: Fn(&str) -> Option<String>> Reader<Lookup> {
         text
     }
 
+    /// The addresses of one queue of each kind, whose variables end alike.
+    fn queues(&mut self, end: &str) -> QueueUrls {
+        let mut address = |queue: &str| self.address(&format!("TANDEM_{queue}_{end}"));
+        QueueUrls {
+            accounts: address("ACCOUNTS"),
+            contacts: address("CONTACTS"),
+            tasks: address("TASKS"),
+            deals: address("DEALS"),
+            users: address("USERS"),
+            writeback: address("WRITEBACK"),
+        }
+    }
+
     fn directory(&mut self, name: &str) -> Directory {
         let text = (self.lookup)(name).unwrap_or_default();
         Directory::parse(text.trim()).unwrap_or_else(|error| {
@@ -164,6 +196,23 @@ mod tests {
             environment.queues.writeback,
             "https://tandem-writeback-queue-url.example/"
         );
+    }
+
+    #[test]
+    fn the_console_is_told_where_dead_letters_wait() {
+        assert_eq!(Environment::of(value).unwrap().dead_letters, None);
+        let error = Environment::of_console(value).unwrap_err();
+        assert_eq!(error.problems.len(), 6);
+        assert_eq!(
+            error.problems[5],
+            "TANDEM_WRITEBACK_DEAD_LETTERS_URL is missing"
+        );
+        let all = |name: &str| {
+            let dead = || name.ends_with("_DEAD_LETTERS_URL");
+            value(name).or_else(|| dead().then(|| format!("https://{}.example", name.len())))
+        };
+        let dead_letters = Environment::of_console(all).unwrap().dead_letters;
+        assert_eq!(dead_letters.unwrap().users, "https://29.example");
     }
 
     #[test]

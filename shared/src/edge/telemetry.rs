@@ -12,6 +12,7 @@ use tracing_subscriber::registry;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use super::environment;
+use crate::flow::alarm;
 
 /// Libraries that log requests and replies below the level of a warning.
 const TALKATIVE: [&str; 12] = [
@@ -50,7 +51,11 @@ pub fn start() -> Result<(), Error> {
     Ok(())
 }
 
-fn subscriber<Writer>(
+/// What writes the lines of a log, as a filter says.
+///
+/// # Errors
+/// When the filter makes no sense.
+pub fn subscriber<Writer>(
     filter: &str,
     writer: Writer,
 ) -> Result<impl Subscriber + Send + Sync, ParseError>
@@ -66,8 +71,13 @@ where
         .with_current_span(true)
         .with_span_list(false)
         .with_writer(writer)
-        .with_filter(wanted.and(filter_fn(may_be_logged)));
+        .with_filter(wanted.or(filter_fn(is_alarm)).and(filter_fn(may_be_logged)));
     Ok(registry().with(lines))
+}
+
+/// What an alarm counts must not depend on how much somebody wants to read.
+fn is_alarm(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == alarm::TARGET
 }
 
 fn may_be_logged(metadata: &Metadata<'_>) -> bool {
@@ -126,6 +136,33 @@ mod tests {
         assert_eq!(lines[0]["message"], "pulled");
         assert_eq!(lines[0]["object"], "task");
         assert_eq!(lines[0]["span"]["connection.id"], "acme");
+    }
+
+    #[test]
+    fn what_an_alarm_counts_is_logged_whatever_is_asked_for() {
+        for filter in [
+            "",
+            "error",
+            "off",
+            "tandem=off",
+            "other=debug,tandem::flow=off",
+        ] {
+            let lines = logged(filter, || {
+                alarm::edit_parked(
+                    &"acme".parse().unwrap(),
+                    crate::object::Object::Task,
+                    "LOCKED",
+                );
+                tracing::info!(target: "another", "not wanted where it says so");
+            });
+            let alarms: Vec<_> = lines
+                .iter()
+                .filter(|line| line["alarm"].is_string())
+                .collect();
+            assert_eq!(alarms.len(), 1, "{filter}");
+            assert_eq!(alarms[0]["connection.id"], "acme");
+            assert_eq!(lines.len() == 2, filter.is_empty(), "{filter}");
+        }
     }
 
     #[test]

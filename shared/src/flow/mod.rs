@@ -1,5 +1,6 @@
 //! The flows: load through ports, plan with the pure rules, apply through ports, report.
 
+pub mod alarm;
 pub mod apply;
 pub mod budget;
 pub mod calculate;

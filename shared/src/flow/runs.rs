@@ -14,6 +14,7 @@ use crate::object::Object;
 use crate::port::{self, Ports};
 use crate::run::{Run, RunKind, RunStatus, Slice};
 
+use super::alarm;
 use super::budget::hold_back_run;
 use super::job::{retention, runnable};
 use super::{Error, writeback};
@@ -168,6 +169,9 @@ pub async fn end(
         Err(port::Error::Conflict { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
+    if run.kind == RunKind::Full && status == RunStatus::Incomplete {
+        alarm::full_sync_incomplete(&run.connection, &run.id);
+    }
     if run.kind == RunKind::Routine
         && (status == RunStatus::Complete || is_known(ports, &run).await?)
     {

@@ -10,7 +10,9 @@ pub use crm::{
     Caller, Crm, CrmError, FieldInfo, Grant, GrantedOrganisation, Reply, Rows, Saved, WriteOutcome,
     WriteRefusal,
 };
-pub use outside::{Clock, Delivery, Entropy, Queue, QueueName, Vault};
+pub use outside::{
+    Clock, DeadLetter, DeadLetters, Delivery, Entropy, Queue, QueueName, Redriven, Vault,
+};
 pub use store::{
     Browser, Connections, Coordination, Due, Journal, JournalQuery, Ledger, OAuthState, Page,
     Progress, Records, SettingsVersion, Store,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::Error;
 use crate::data_centre::DataCentre;
 use crate::identifier::ConnectionId;
-use crate::message::{Work, Writeback};
+use crate::message::{Letter, Work, Writeback};
 use crate::object::Object;
 use crate::secret::{OAuthClient, Secret, Tokens};
 
@@ -59,6 +59,50 @@ pub trait Queue: Send + Sync {
     /// # Errors
     /// When the queue does not answer; the message then comes again in its own time.
     async fn put_back(&self, delivery: &Delivery, delay: Duration) -> Result<(), Error>;
+
+    /// The messages of a queue that failed too often and wait for a person, and a look at a few of them. They stay where they are.
+    ///
+    /// # Errors
+    /// When the queue does not answer, or this process was not told where they wait.
+    async fn dead_letters(&self, queue: QueueName) -> Result<DeadLetters, Error>;
+
+    /// Sends a queue's dead letters on their way again, as old as they are, and takes each from the dead letters only after it was sent: one
+    /// that was cut off in between is there twice. Does as many as one request can.
+    ///
+    /// # Errors
+    /// As for [`Queue::dead_letters`]; some may have been sent.
+    async fn redrive(&self, queue: QueueName) -> Result<Redriven, Error>;
+}
+
+/// What waits among the dead letters of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetters {
+    /// About how many there are.
+    pub waiting: u64,
+    /// Some of them, at most ten.
+    pub seen: Vec<DeadLetter>,
+}
+
+/// A message that failed too often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The connection that it belongs to, as far as can be said.
+    pub connection: Option<ConnectionId>,
+    /// What it says.
+    pub letter: Letter,
+    /// When it was sent first.
+    pub sent_at: Option<Timestamp>,
+    /// How often it was taken from a queue, looks at it included.
+    pub received: u32,
+}
+
+/// What became of dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redriven {
+    /// How many are on their way again.
+    pub moved: u64,
+    /// Whether there may be more.
+    pub more: bool,
 }
 
 /// A delivery of a message.
@@ -77,6 +121,27 @@ pub enum QueueName {
     Work(Object),
     /// Writeback's.
     Writeback,
+}
+
+impl QueueName {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Work(Object::Account),
+        Self::Work(Object::Contact),
+        Self::Work(Object::Task),
+        Self::Work(Object::Deal),
+        Self::Work(Object::User),
+        Self::Writeback,
+    ];
+
+    /// Reads a message of this queue.
+    #[must_use]
+    pub fn read(self, body: &str) -> Letter {
+        match self {
+            Self::Work(_) => Letter::to_worker(body),
+            Self::Writeback => Letter::to_writeback(body),
+        }
+    }
 }
 
 /// The secrets.

@@ -90,6 +90,9 @@ macro_rules! __clauses {
             edits_arrive_as_they_were_sent,
             many_messages_to_writeback_arrive,
             a_delayed_message_arrives_after_its_delay,
+            dead_letters_are_seen_and_stay,
+            redriven_dead_letters_arrive_at_their_queue,
+            a_dead_letter_that_nobody_can_read_is_seen_too,
         ]
     } };
     (vault => $($then:ident)::+!($($first:tt)*)) => { $($then)::+! { $($first)*

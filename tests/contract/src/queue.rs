@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use tandem::identifier::ConnectionId;
-use tandem::message::{Edit, Version, Work, Writeback};
+use tandem::message::{Edit, Letter, Version, Work, Writeback};
 use tandem::object::Object;
+use tandem::port::{DeadLetters, QueueName};
 use tandem::run::{SliceKey, Stage};
 use tandem::select::IN_VALUES;
 
@@ -177,4 +178,90 @@ pub(crate) async fn a_delayed_message_arrives_after_its_delay(at: &Queues) {
     );
     at.port.pass(delay).await;
     arrives(at, &id, &messages).await;
+}
+
+async fn buried(at: &Queues, queue: QueueName) -> DeadLetters {
+    at.port.queue().dead_letters(queue).await.unwrap()
+}
+
+async fn bury<M: serde::Serialize>(
+    at: &Queues,
+    queue: QueueName,
+    sender: &ConnectionId,
+    message: &M,
+) {
+    let body = serde_json::to_string(message).unwrap();
+    at.port.bury(queue, sender, &body).await;
+}
+
+pub(crate) async fn dead_letters_are_seen_and_stay(at: &Queues) {
+    let id = at.connection();
+    let deals = QueueName::Work(Object::Deal);
+    for queue in QueueName::ALL {
+        let dead = buried(at, queue).await;
+        assert_eq!((dead.waiting, dead.seen.len()), (0, 0), "{queue:?}");
+    }
+    let work: Vec<Work> = (0..3)
+        .map(|index| slice(at, &id, Object::Deal, index))
+        .collect();
+    for message in &work {
+        bury(at, deals, &id, message).await;
+    }
+    let push = push(&id, 2);
+    bury(at, QueueName::Writeback, &id, &push).await;
+    for _ in 0..2 {
+        let seen = async || {
+            let dead = buried(at, deals).await;
+            assert!(dead.seen.iter().all(|dead| {
+                dead.connection.as_ref() == Some(&id) && dead.sent_at.is_some() && dead.received > 0
+            }));
+            let read = |message: &Work| {
+                let letter = Letter::Work(message.clone());
+                dead.seen.iter().any(|dead| dead.letter == letter)
+            };
+            (dead.waiting, work.iter().filter(|work| read(work)).count())
+        };
+        at.eventually(seen, (3, 3)).await;
+    }
+    let dead = buried(at, QueueName::Writeback).await;
+    assert_eq!(dead.seen[0].letter, Letter::Writeback(push));
+    arrives(at, &id, &[]).await;
+}
+
+pub(crate) async fn redriven_dead_letters_arrive_at_their_queue(at: &Queues) {
+    let id = at.connection();
+    let users = QueueName::Work(Object::User);
+    let work: Vec<Work> = (0..103)
+        .map(|index| slice(at, &id, Object::User, index))
+        .collect();
+    for message in &work {
+        bury(at, users, &id, message).await;
+    }
+    let push = push(&id, 3);
+    bury(at, QueueName::Writeback, &id, &push).await;
+    let (mut moved, mut more) = (0, true);
+    while more {
+        let redriven = at.port.queue().redrive(users).await.unwrap();
+        assert!(redriven.moved > 0 || !redriven.more, "it does not go on");
+        (moved, more) = (moved + redriven.moved, redriven.more);
+    }
+    assert!(moved >= 103, "{moved}");
+    arrives(at, &id, &work).await;
+    assert_eq!(buried(at, users).await.waiting, 0);
+    assert_eq!(buried(at, QueueName::Writeback).await.waiting, 1);
+    let queue = at.port.queue();
+    assert_eq!(queue.redrive(users).await.unwrap().moved, 0);
+    let redriven = queue.redrive(QueueName::Writeback).await.unwrap();
+    assert_eq!((redriven.moved, redriven.more), (1, false));
+    comes_back(at, &[push]).await;
+}
+
+pub(crate) async fn a_dead_letter_that_nobody_can_read_is_seen_too(at: &Queues) {
+    let id = at.connection();
+    let tasks = QueueName::Work(Object::Task);
+    at.port.bury(tasks, &id, "{\"kind\": \"greeting\"}").await;
+    let dead = buried(at, tasks).await;
+    assert_eq!(dead.waiting, 1);
+    assert_eq!(dead.seen[0].letter, Letter::Unreadable);
+    assert_eq!(dead.seen[0].connection, Some(id));
 }

@@ -12,7 +12,7 @@ use tandem::data_centre::DataCentre;
 use tandem::identifier::ConnectionId;
 use tandem::message::{Work, Writeback};
 use tandem::object::Object;
-use tandem::port::{Error, Page, Queue, Vault};
+use tandem::port::{Error, Page, Queue, QueueName, Vault};
 use tandem::secret::OAuthClient;
 
 /// A port and what the clauses need beside it.
@@ -112,6 +112,9 @@ pub trait Mailbox: Send + Sync {
 
     /// Some messages that wait for writeback, received and deleted; none when there are none right now.
     async fn receive_writeback(&self) -> Vec<Writeback>;
+
+    /// Puts a text among the dead letters of a queue, sent in the name of a connection.
+    async fn bury(&self, queue: QueueName, sender: &ConnectionId, body: &str);
 
     /// Lets time pass for the queues: waits, or moves their clock.
     async fn pass(&self, time: Duration);

@@ -17,11 +17,11 @@ use tandem::disposition::Disposition;
 use tandem::edge::environment::Environment;
 use tandem::identifier::{ConnectionId, Digest, RunId, ZohoId};
 use tandem::journal::{Entry, Outcome, Retention};
-use tandem::message::{Version, Work};
+use tandem::message::{Version, Work, Writeback};
 use tandem::object::Object;
 use tandem::port::{
     Clock as _, Connections as _, Coordination as _, Delivery, Error, Journal as _, JournalQuery,
-    Ledger as _, Progress, Records as _, Store,
+    Ledger as _, Progress, Queue as _, QueueName, Records as _, Store,
 };
 use tandem::record::{FieldChange, Link, Record, Standing};
 use tandem::run::{Run, RunKind};
@@ -315,6 +315,8 @@ async fn the_template_gives_every_function_its_environment() {
         let environment = Environment::of(|name| variables.get(name).cloned()).unwrap();
         assert_eq!(environment.tables, deployed.tables(), "{function}");
         assert_eq!(environment.secret_prefix, "contract/", "{function}");
+        let of_console = Environment::of_console(|name| variables.get(name).cloned());
+        assert_eq!(of_console.is_ok(), function == "console", "{function}");
     }
 }
 
@@ -347,4 +349,41 @@ async fn a_delivery_that_is_put_back_comes_again_before_its_time() {
         ..second
     };
     queue.put_back(&unknown, Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redriven_message_is_as_old_as_it_was() {
+    let letters = Letters::open(Deployed::get().await).await;
+    let push = Writeback::Push {
+        version: Version,
+        connection: id("acme"),
+        object: Object::Account,
+        ids: Vec::new(),
+    };
+    let body = serde_json::to_string(&push).unwrap();
+    letters.bury(QueueName::Writeback, &id("acme"), &body).await;
+    let queue = letters.queue();
+    let dead = queue.dead_letters(QueueName::Writeback).await.unwrap();
+    let sent_at = dead.seen[0].sent_at.unwrap();
+    letters.pass(Duration::from_millis(5)).await;
+    queue.redrive(QueueName::Writeback).await.unwrap();
+    let (sent, first) = letters.times().await;
+    assert_eq!(first, Some(sent_at.to_string()));
+    assert!(sent.parse::<i64>().unwrap() > sent_at.as_millisecond());
+    // Once more, as if it had failed again.
+    let (sent, first) = (sent.as_str(), first.as_deref());
+    assert_eq!(
+        tandem::message::sent_at(sent, "another", first),
+        Some(sent_at)
+    );
+}
+
+#[tokio::test]
+async fn a_function_that_was_not_told_where_dead_letters_wait_says_so() {
+    let letters = Letters::open(Deployed::get().await).await;
+    let queue = letters.without_dead_letters();
+    let refused = queue.dead_letters(QueueName::Writeback).await;
+    assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+    let refused = queue.redrive(QueueName::Writeback).await;
+    assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
 }

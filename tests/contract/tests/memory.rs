@@ -13,9 +13,10 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use proptest::proptest;
 use tandem::data_centre::DataCentre;
+use tandem::identifier::ConnectionId;
 use tandem::message::{Work, Writeback};
 use tandem::object::Object;
-use tandem::port::{Queue, Records as _, Store, Vault};
+use tandem::port::{Queue, QueueName, Records as _, Store, Vault};
 use tandem::record::Record;
 use tandem::secret::{OAuthClient, Secret};
 use tandem_memory::{ManualClock, MemoryQueue, MemoryStore, MemoryVault};
@@ -103,6 +104,10 @@ impl Mailbox for Letters {
     async fn receive_writeback(&self) -> Vec<Writeback> {
         let held = self.queue.writeback.take_all().into_iter();
         held.map(|held| held.message).collect()
+    }
+
+    async fn bury(&self, queue: QueueName, sender: &ConnectionId, body: &str) {
+        self.queue.bury(queue, sender, body);
     }
 
     async fn pass(&self, time: Duration) {

@@ -201,3 +201,40 @@ async fn a_revoked_grant_stops_the_connection_and_reconnecting_goes_on() {
         .unwrap();
     assert_eq!(ended(&world, &run).await.unwrap()["status"], "complete");
 }
+
+/// With the roles enforced: the console may look at dead letters and send them again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_seen_in_the_console_and_sent_again() {
+    let world = world("e2e-letters", 1).await.unwrap();
+    let dead_letters = &world.stack.queues()["users"].dead_letters_url;
+    let body = "{\"kind\": \"greeting\"}";
+    let put =
+        json!({ "QueueUrl": dead_letters, "MessageBody": body, "MessageGroupId": CONNECTION });
+    let client = world.stack.client();
+    client
+        .json("sqs", "AmazonSQS.SendMessage", &put)
+        .await
+        .unwrap();
+    let shown = world.console.get("/api/dead-letters").await.unwrap();
+    let waiting: u64 = shown["queues"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|queue| queue["waiting"].as_u64().unwrap())
+        .sum();
+    assert_eq!(waiting, 1, "{shown}");
+    let letter = &shown["queues"][4]["letters"][0];
+    assert_eq!(letter["kind"], "unreadable", "{shown}");
+    assert_eq!(letter["connection"], CONNECTION);
+    let path = "/api/dead-letters/users/redrive";
+    let moved = world.console.post(path, &json!({})).await.unwrap();
+    assert_eq!(moved, json!({ "moved": 1, "more": false }));
+    world.stack.wait_until_idle(BUDGET).await.unwrap();
+    let logs = world.stack.logs("worker-users").await.unwrap();
+    assert!(
+        logs.iter()
+            .any(|line| line.contains("a message that can't be read")),
+        "{logs:?}"
+    );
+    assert_eq!(world.stack.dead_letters("users").await.unwrap(), 1);
+}

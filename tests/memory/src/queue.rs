@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tandem::message::{Work, Writeback};
-use tandem::port::{Clock as _, Delivery, Error, Queue};
+use tandem::identifier::ConnectionId;
+use tandem::message::{Letter, Work, Writeback};
+use tandem::port::{
+    Clock as _, DeadLetter, DeadLetters, Delivery, Error, Queue, QueueName, Redriven,
+};
 
 use crate::lock::locked;
 use crate::{ManualClock, SeededEntropy};
@@ -208,7 +211,16 @@ pub struct MemoryQueue {
     /// Messages to writeback.
     pub writeback: Line<Writeback>,
     put_back: Mutex<Vec<(Delivery, Duration)>>,
+    dead: Mutex<Vec<(QueueName, DeadLetter)>>,
+    clock: Arc<ManualClock>,
 }
+
+/// How many dead letters are moved at once.
+const MOVED: usize = 100;
+/// How many dead letters of a queue are looked at.
+const SEEN: usize = 10;
+/// How often a message is delivered before it is a dead letter.
+const DELIVERIES: u32 = 5;
 
 impl MemoryQueue {
     /// Empty queues; the clock says when a delayed message can be taken.
@@ -216,8 +228,10 @@ impl MemoryQueue {
     pub fn new(clock: Arc<ManualClock>) -> Self {
         Self {
             work: Line::new("work", clock.clone()),
-            writeback: Line::new("writeback", clock),
+            writeback: Line::new("writeback", clock.clone()),
             put_back: Mutex::default(),
+            dead: Mutex::default(),
+            clock,
         }
     }
 
@@ -236,10 +250,39 @@ impl MemoryQueue {
         self.writeback.take()
     }
 
-    /// Whether there is no message anywhere.
+    /// Whether there is no message anywhere, dead letters aside.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.work.is_empty() && self.writeback.is_empty()
+    }
+
+    /// Adds a dead letter of a queue that was sent now, in the name of a connection.
+    pub fn bury(&self, queue: QueueName, sender: &ConnectionId, body: &str) {
+        let letter = queue.read(body);
+        let dead = DeadLetter {
+            connection: Some(letter.connection().unwrap_or(sender).clone()),
+            letter,
+            sent_at: Some(self.clock.now()),
+            received: DELIVERIES,
+        };
+        locked(&self.dead).push((queue, dead));
+    }
+
+    /// What cannot be read would come back after as many deliveries as before, so it stays.
+    fn deliver_again(&self, dead: DeadLetter) -> Option<DeadLetter> {
+        let now = self.clock.now();
+        let sent_at = dead.sent_at.unwrap_or(now);
+        match dead.letter {
+            Letter::Work(work) => locked(&self.work.state).push(work, sent_at, now),
+            Letter::Writeback(push) => locked(&self.writeback.state).push(push, sent_at, now),
+            Letter::Unreadable => {
+                return Some(DeadLetter {
+                    received: dead.received + DELIVERIES,
+                    ..dead
+                });
+            }
+        }
+        None
     }
 }
 
@@ -263,5 +306,37 @@ impl Queue for MemoryQueue {
     async fn put_back(&self, delivery: &Delivery, delay: Duration) -> Result<(), Error> {
         locked(&self.put_back).push((delivery.clone(), delay));
         Ok(())
+    }
+
+    async fn dead_letters(&self, queue: QueueName) -> Result<DeadLetters, Error> {
+        let mut dead = locked(&self.dead);
+        let mut seen = Vec::new();
+        let mut waiting = 0;
+        for (_, letter) in dead.iter_mut().filter(|(of, _)| *of == queue) {
+            waiting += 1;
+            if seen.len() < SEEN {
+                letter.received += 1;
+                seen.push(letter.clone());
+            }
+        }
+        Ok(DeadLetters { waiting, seen })
+    }
+
+    async fn redrive(&self, queue: QueueName) -> Result<Redriven, Error> {
+        let mut dead = locked(&self.dead);
+        let (own, mut rest): (Vec<_>, Vec<_>) = std::mem::take(&mut *dead)
+            .into_iter()
+            .partition(|(of, _)| *of == queue);
+        let mut own = own.into_iter();
+        let mut moved = 0;
+        let mut back = Vec::new();
+        for (_, letter) in own.by_ref().take(MOVED) {
+            moved += 1;
+            back.extend(self.deliver_again(letter).map(|letter| (queue, letter)));
+        }
+        let more = own.len() > 0;
+        rest.extend(own.chain(back));
+        *dead = rest;
+        Ok(Redriven { moved, more })
     }
 }

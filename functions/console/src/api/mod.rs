@@ -1,6 +1,7 @@
 //! The JSON API: its routes and its description.
 
 mod connections;
+mod dead_letters;
 mod edits;
 mod log;
 mod parked;
@@ -104,6 +105,8 @@ fn described() -> OpenApiRouter<Deps> {
         .routes(routes!(parked::retry))
         .routes(routes!(parked::dismiss))
         .routes(routes!(records::restore))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::redrive))
         // A record's id can be the word that the address of bulk edits ends with.
         .route(
             "/connections/{connection}/{object}/edits",

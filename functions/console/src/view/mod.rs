@@ -1,6 +1,7 @@
 //! What the API shows: types of its own, so that a change of the domain changes the API on purpose or not at all.
 
 mod connection;
+mod dead_letter;
 mod log;
 mod names;
 mod preflight;
@@ -10,6 +11,7 @@ mod run;
 mod settings;
 
 pub(crate) use connection::{ConnectionDetail, ConnectionView, Credits};
+pub(crate) use dead_letter::{DeadLetterQueue, Named, Queue};
 pub(crate) use log::LogLine;
 pub(crate) use names::{
     ChoicesMode, ConflictPolicy, CounterName, Direction, MappingDirection, NullMeans, ObjectName,

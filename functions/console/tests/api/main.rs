@@ -8,6 +8,7 @@
 
 mod anything;
 mod connections;
+mod dead_letters;
 mod description;
 mod desk;
 mod edits;

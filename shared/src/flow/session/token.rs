@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::connection::{Connection, Status};
 use crate::data_centre::ApiDomain;
 use crate::flow::Error;
+use crate::flow::alarm;
 use crate::flow::lease::{self, Lease};
 use crate::flow::note::note;
 use crate::journal::Outcome;
@@ -348,8 +349,7 @@ impl Session {
             })
         };
         if self.amend(mark).await? {
-            // What the alarm counts.
-            tracing::error!(connection.id = %self.connection, reason, "connection needs reconnect");
+            alarm::needs_reconnect(&self.connection, &reason);
             note(
                 &self.ports,
                 &self.connection,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::flow::{Error, creation};
+use crate::flow::{Error, alarm, creation};
 use crate::hash;
 use crate::identifier::ZohoId;
 use crate::journal::Entry;
@@ -165,6 +165,9 @@ impl Push<'_> {
         };
         match job.ports.store.save_record(parked).await {
             Ok(saved) => {
+                if !quiet {
+                    alarm::edit_parked(job.id(), saved.object, code);
+                }
                 let entry = Entry::of_change(&saved, job.retention());
                 Ok(job.ports.store.write(entry.as_slice()).await?)
             }

@@ -19,7 +19,8 @@ use tandem::adapter::secrets::SecretsVault;
 use tandem::adapter::sqs::{QueueUrls, SqsQueue};
 use tandem::adapter::system::SystemClock;
 use tandem::data_centre::DataCentre;
-use tandem::message::{Work, Writeback};
+use tandem::identifier::ConnectionId;
+use tandem::message::{FIRST_SENT, Work, Writeback};
 use tandem::object::Object;
 use tandem::port::{Clock as _, Delivery, Queue, QueueName, Vault};
 use tandem::secret::{OAuthClient, Secret};
@@ -155,31 +156,74 @@ fn empty_functions() -> PathBuf {
 pub(crate) struct Letters {
     client: aws_sdk_sqs::Client,
     urls: QueueUrls,
+    dead_letters: QueueUrls,
     queue: SqsQueue,
+}
+
+fn worker(urls: &QueueUrls, object: Object) -> &str {
+    match object {
+        Object::Account => &urls.accounts,
+        Object::Contact => &urls.contacts,
+        Object::Task => &urls.tasks,
+        Object::Deal => &urls.deals,
+        Object::User => &urls.users,
+    }
 }
 
 impl Letters {
     pub(crate) async fn open(deployed: &Deployed) -> Self {
         let client = deployed.sqs();
+        let urls = Self::create(&client, "queue").await;
+        let dead_letters = Self::create(&client, "dead").await;
+        let queue = SqsQueue::new(client.clone(), urls.clone(), Some(dead_letters.clone()));
+        Self {
+            client,
+            urls,
+            dead_letters,
+            queue,
+        }
+    }
+
+    async fn create(client: &aws_sdk_sqs::Client, kind: &str) -> QueueUrls {
         let create = async |object: &str| {
-            let name = format!("{object}-{:032x}", rand_number());
+            let name = format!("{object}-{kind}-{:032x}", rand_number());
             let made = client.create_queue().queue_name(name).send().await.unwrap();
             made.queue_url.unwrap()
         };
-        let urls = QueueUrls {
+        QueueUrls {
             accounts: create("accounts").await,
             contacts: create("contacts").await,
             tasks: create("tasks").await,
             deals: create("deals").await,
             users: create("users").await,
             writeback: create("writeback").await,
-        };
-        let queue = SqsQueue::new(client.clone(), urls.clone());
-        Self {
-            client,
-            urls,
-            queue,
         }
+    }
+
+    /// The queues as a function that deals with no dead letters has them.
+    pub(crate) fn without_dead_letters(&self) -> SqsQueue {
+        SqsQueue::new(self.client.clone(), self.urls.clone(), None)
+    }
+
+    /// When the next message to writeback was sent, and when it says that it was first; it stays.
+    pub(crate) async fn times(&self) -> (String, Option<String>) {
+        let received = self
+            .client
+            .receive_message()
+            .queue_url(&self.urls.writeback)
+            .visibility_timeout(0)
+            .message_system_attribute_names("SentTimestamp".into())
+            .message_attribute_names("All")
+            .send()
+            .await
+            .unwrap();
+        let message = received.messages.unwrap().remove(0);
+        let first = message.message_attributes.unwrap_or_default();
+        let first = first.get(FIRST_SENT);
+        (
+            message.attributes.unwrap()[&"SentTimestamp".into()].clone(),
+            first.and_then(|first| first.string_value.clone()),
+        )
     }
 
     /// Some bodies that wait in a queue, each with its group, deleted.
@@ -226,13 +270,7 @@ impl Letters {
     }
 
     fn worker(&self, object: Object) -> &str {
-        match object {
-            Object::Account => &self.urls.accounts,
-            Object::Contact => &self.urls.contacts,
-            Object::Task => &self.urls.tasks,
-            Object::Deal => &self.urls.deals,
-            Object::User => &self.urls.users,
-        }
+        worker(&self.urls, object)
     }
 }
 
@@ -265,6 +303,21 @@ impl Mailbox for Letters {
         };
         let received = self.receive(&self.urls.writeback).await;
         received.into_iter().map(read).collect()
+    }
+
+    async fn bury(&self, queue: QueueName, sender: &ConnectionId, body: &str) {
+        let url = match queue {
+            QueueName::Work(object) => worker(&self.dead_letters, object),
+            QueueName::Writeback => &self.dead_letters.writeback,
+        };
+        self.client
+            .send_message()
+            .queue_url(url)
+            .message_group_id(sender.as_str())
+            .message_body(body)
+            .send()
+            .await
+            .unwrap();
     }
 
     async fn pass(&self, time: Duration) {

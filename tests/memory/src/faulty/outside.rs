@@ -9,8 +9,8 @@ use tandem::identifier::{ConnectionId, ZohoId};
 use tandem::message::{Work, Writeback};
 use tandem::object::Object;
 use tandem::port::{
-    Caller, Crm, CrmError, Delivery, Error, FieldInfo, Grant, GrantedOrganisation, Queue, Reply,
-    Rows, Vault, WriteOutcome,
+    Caller, Crm, CrmError, DeadLetters, Delivery, Error, FieldInfo, Grant, GrantedOrganisation,
+    Queue, QueueName, Redriven, Reply, Rows, Vault, WriteOutcome,
 };
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret, Tokens};
@@ -37,6 +37,14 @@ impl<T: Queue + ?Sized> Queue for Faulty<T> {
 
     async fn put_back(&self, delivery: &Delivery, delay: Duration) -> Result<(), Error> {
         single!(self, "queue", put_back(delivery, delay))
+    }
+
+    async fn dead_letters(&self, queue: QueueName) -> Result<DeadLetters, Error> {
+        single!(self, "queue", dead_letters(queue))
+    }
+
+    async fn redrive(&self, queue: QueueName) -> Result<Redriven, Error> {
+        single!(self, "queue", redrive(queue))
     }
 }
 
