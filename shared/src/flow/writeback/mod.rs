@@ -64,7 +64,13 @@ pub async fn handle(
                     .or_default()
                     .extend(ids.iter().cloned());
             }
-            Writeback::Retry { next, .. } => retries.push(next.clone()),
+            // On most nights nothing waits, and Zoho need not be asked for leave.
+            Writeback::Retry { next, .. } => {
+                let page = ports.store.parked(connection, next.clone(), 1).await?;
+                if !page.items.is_empty() || page.next.is_some() {
+                    retries.push(next.clone());
+                }
+            }
             Writeback::Edit { object, edits, .. } => {
                 let answers = edits::store(
                     ports,

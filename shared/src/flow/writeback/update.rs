@@ -59,10 +59,22 @@ impl Push<'_> {
                 .iter()
                 .filter_map(|sending| Some((sending.record.zoho_id?, sending.out.clone())))
                 .collect();
-            // Zoho refuses the whole call if one of the records changed since they were read.
+            // Zoho refuses to write a record that changed after the latest change that was read. It counts whole seconds, so the instant of
+            // reading would let a change of the same second pass.
+            let seen = sending.iter().map(|sending| {
+                let theirs = rows.get(&sending.record.zoho_id?)?;
+                theirs.modified_time
+            });
+            let seen: Option<Vec<Timestamp>> = seen.collect();
+            let unmodified_since = seen.and_then(|seen| seen.into_iter().max());
             let session = &self.job.session;
             match session
-                .update(self.plan.object, &out, &self.trigger(), Some(read_at))
+                .update(
+                    self.plan.object,
+                    &out,
+                    &self.trigger(),
+                    Some(unmodified_since.unwrap_or(read_at)),
+                )
                 .await
             {
                 Ok(reply) => {

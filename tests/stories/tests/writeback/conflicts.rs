@@ -3,7 +3,6 @@
 use serde_json::json;
 use stories::{name, text};
 use tandem::object::Object;
-use tandem_memory::{Failure, Fault, When};
 use zoho_sim::org::schema::Alteration;
 
 use super::*;
@@ -55,25 +54,24 @@ async fn a_change_between_reading_and_writing_is_not_run_over() {
         let ours = json!({ "phone": "ours", "title": "ours" });
         story.submit(Object::Contact, id, ours).await.unwrap();
     }
-    let fault = zoho_sim::faults::Fault {
-        method: Some("PUT".to_owned()),
-        path: "/crm/v8/Contacts".to_owned(),
-        ..zoho_sim::faults::Fault::default()
-    };
-    story.zoho.model().faults.fail(fault);
-    let held = story.world.queue.take_writeback().unwrap();
-    story.handle_writeback(&held.message).await.unwrap_err();
-    // Read before, changed now, and written on what was read: the condition on the write fails.
-    story.pass(jiff::SignedDuration::from_secs(2));
-    story
-        .world
-        .faults
-        .on("update", 1, Fault::Fail(When::Before, Failure::Conflict));
-    story
-        .zoho_edits("Contacts", &contacts[1].0, &json!({ "Phone": "theirs" }))
-        .unwrap();
-    story.handle_writeback(&held.message).await.unwrap();
+    // Right before the write goes out, somebody types in Zoho, in the very second of the reading.
+    let (zoho, organisation) = (story.zoho.clone(), story.organisation);
+    let id: u64 = contacts[1].0.parse().unwrap();
+    let mut typed = false;
+    story.world.faults.decide(move |call| {
+        if call.operation == "update" && !std::mem::replace(&mut typed, true) {
+            let now = zoho.now();
+            let values = json!({ "Phone": "theirs" });
+            let values = values.as_object().cloned().unwrap_or_default();
+            let edited = zoho
+                .model()
+                .edit(organisation, "Contacts", id, &values, None, now);
+            assert_eq!(edited, Ok(()));
+        }
+        None
+    });
     story.deliver().await.unwrap();
+    story.world.faults.clear();
     let phone =
         |number: usize| story.row("Contacts", &contacts[number].0).unwrap()["Phone"].clone();
     assert_eq!([phone(0), phone(1), phone(2)], ["ours", "theirs", "ours"]);
