@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::convert::{self, NotInZoho};
-use crate::mapping::{FieldPlan, Identity, Mapped, Theirs};
+use crate::mapping::{FieldPlan, Identity, Mapped, Theirs, parent_lookups};
 use crate::object::Object;
 use crate::port::WriteRefusal;
 use crate::record::Record;
@@ -112,6 +112,25 @@ pub fn lacks<'a>(out: &Outgoing, mandatory: &'a [String]) -> Option<&'a String> 
     mandatory
         .iter()
         .find(|field| out.get(*field).is_none_or(is_empty))
+}
+
+/// Whether a record names what it would belong to in Zoho; one that belongs to nothing is never in scope (S2, S3).
+#[must_use]
+pub fn names_a_parent(record: &Record, plan: &FieldPlan) -> bool {
+    let parents = parent_lookups(plan.object);
+    let named = plan
+        .mapped
+        .iter()
+        .filter(|mapped| {
+            parents
+                .iter()
+                .any(|(field, _)| mapped.zoho.as_str() == *field)
+        })
+        .filter_map(|mapped| record.fields.get(&mapped.platform));
+    parents.is_empty()
+        || named
+            .into_iter()
+            .any(|value| value.as_reference().is_some())
 }
 
 /// Whether several platform fields share the mapping's Zoho field, as a task's account and deal share `What_Id`.

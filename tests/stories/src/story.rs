@@ -378,6 +378,21 @@ impl Story {
             .find(|record| record.zoho_id == Some(id))
     }
 
+    /// The platform id of an account that both sides have.
+    #[must_use]
+    pub fn some_account(&self) -> String {
+        let accounts = self
+            .world
+            .store
+            .live_records(&self.connection(), Object::Account);
+        let linked = accounts
+            .into_iter()
+            .find(|account| account.zoho_id.is_some());
+        linked
+            .map(|account| account.id.to_string())
+            .unwrap_or_default()
+    }
+
     /// The Zoho ids of an object's records on the platform.
     #[must_use]
     pub fn present(&self, object: Object) -> BTreeSet<String> {

@@ -91,6 +91,12 @@ impl Push<'_> {
                 Ok(creation) => creation,
                 Err(Unsendable::NotInZoho { .. }) => continue,
             };
+            if !outgoing::names_a_parent(record, &self.plan) {
+                let remedy = "it would belong to no account that is synced, and be removed here: let it name one, or a contact or deal of one";
+                self.park(record.clone(), "NOT_IN_SCOPE", None, remedy)
+                    .await?;
+                continue;
+            }
             let mandatory = reading::mandatory(self.job, self.plan.object).await?;
             if let Some(field) = outgoing::lacks(&out, &mandatory) {
                 let refusal = WriteRefusal {

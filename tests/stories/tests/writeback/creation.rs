@@ -106,10 +106,17 @@ async fn what_zoho_has_outside_of_the_filter_is_not_doubled() {
 async fn what_lacks_a_mandatory_field_is_not_even_sent() {
     let story = synced(creating()).await;
     let request = story.latest_request();
+    let account = story.some_account();
     for (id, fields) in [
-        ("a@example.com", json!({ "last_name": "A", "phone": "9" })),
-        ("b@example.com", json!({ "phone": "9" })),
-        ("c@example.com", json!({ "last_name": "C", "phone": "9" })),
+        (
+            "a@example.com",
+            json!({ "last_name": "A", "phone": "9", "account": account }),
+        ),
+        ("b@example.com", json!({ "phone": "9", "account": account })),
+        (
+            "c@example.com",
+            json!({ "last_name": "C", "phone": "9", "account": account }),
+        ),
     ] {
         story.submit(Object::Contact, id, fields).await.unwrap();
     }
@@ -139,4 +146,36 @@ async fn what_lacks_a_mandatory_field_is_not_even_sent() {
         .await
         .unwrap();
     assert_eq!(count(&story, "Contacts", "Phone", "9"), 3);
+}
+
+#[tokio::test]
+async fn what_would_belong_to_nothing_is_not_created_until_it_names_an_account() {
+    let story = synced(creating()).await;
+    let id = "loose@example.com";
+    let fields = json!({ "last_name": "Loose" });
+    story.edit(Object::Contact, id, fields).await.unwrap();
+    let task = json!({ "subject": "Loose task" });
+    story.edit(Object::Task, "t-loose", task).await.unwrap();
+    for (object, id) in [(Object::Contact, id), (Object::Task, "t-loose")] {
+        let why = parked(&story, object, id).await.unwrap();
+        assert_eq!(why.code, "NOT_IN_SCOPE", "{object}");
+    }
+    assert_eq!(count(&story, "Contacts", "Email", id), 0);
+    let fields = json!({ "account": story.some_account() });
+    story
+        .edit(Object::Contact, id, fields.clone())
+        .await
+        .unwrap();
+    story.edit(Object::Task, "t-loose", fields).await.unwrap();
+    assert_eq!(count(&story, "Contacts", "Email", id), 1);
+    assert_eq!(count(&story, "Tasks", "Subject", "Loose task"), 1);
+    story.full_sync().await.unwrap();
+    assert!(
+        story
+            .record(Object::Contact, id)
+            .await
+            .unwrap()
+            .removed
+            .is_none()
+    );
 }

@@ -125,7 +125,7 @@ async fn what_names_a_record_that_does_not_come_waits_visibly_and_goes_when_it_d
 async fn an_open_reference_does_not_hold_up_the_other_values() {
     let story = synced(creating()).await;
     let (zoho, id) = one(&story, Object::Task);
-    let fields = json!({ "last_name": "New", "phone": "1" });
+    let fields = json!({ "last_name": "New", "phone": "1", "account": story.some_account() });
     story
         .submit(Object::Contact, "new@example.com", fields)
         .await

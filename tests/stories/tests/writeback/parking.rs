@@ -53,7 +53,7 @@ async fn another_reason_is_said() {
 #[tokio::test]
 async fn what_the_settings_forbade_goes_when_they_allow_it() {
     let story = synced(editable()).await;
-    let fields = json!({ "last_name": "Newton", "phone": "1" });
+    let fields = json!({ "last_name": "Newton", "phone": "1", "account": story.some_account() });
     let id = "isaac@example.com";
     story.edit(Object::Contact, id, fields).await.unwrap();
     assert_eq!(
@@ -103,7 +103,7 @@ async fn a_retry_cut_off_anywhere_comes_to_the_same() {
         let fields = json!({ "phone": "123" });
         story.edit(Object::Contact, &id, fields).await.unwrap();
         let new = "new@example.com";
-        let fields = json!({ "last_name": "New" });
+        let fields = json!({ "last_name": "New", "account": story.some_account() });
         story.edit(Object::Contact, new, fields).await.unwrap();
         assert!(parked(&story, Object::Contact, new).await.is_some());
         lock(&story, "Contacts", &zoho, false);

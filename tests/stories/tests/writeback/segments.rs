@@ -92,7 +92,7 @@ async fn only_members_are_created() {
     settings["create_in_zoho"] = json!(["contact"]);
     let story = synced(settings).await;
     let id = "out@example.com";
-    let fields = json!({ "last_name": "Outside" });
+    let fields = json!({ "last_name": "Outside", "account": story.some_account() });
     story.edit(Object::Contact, id, fields).await.unwrap();
     assert_eq!(count(&story, "Contacts", "Email", id), 0);
     segments(&story, id, &["vip"]).await;
