@@ -50,8 +50,14 @@ pub(crate) async fn after_the_storm(story: &Stage, hand: &Hand<'_>) -> Result<()
         .context("the quiet night")?;
     ensure!(night == RunStatus::Complete, "the quiet night is {night:?}");
     let wrote = story.writes() - writes;
+    // A creation that Zoho refuses is tried once more each night: its intent is stored before, and forgotten after.
+    let records = story.world.store.all_records(&story.connection());
+    let tried = records
+        .iter()
+        .filter(|record| record.parked.is_some() && record.zoho_id.is_none());
+    let tried = tried.count() as u64;
     ensure!(
-        wrote.records == 0 && wrote.links == 0,
+        wrote.records <= 2 * tried && wrote.links == 0,
         "P5: a night without changes wrote {} records and {} links",
         wrote.records,
         wrote.links
@@ -61,7 +67,7 @@ pub(crate) async fn after_the_storm(story: &Stage, hand: &Hand<'_>) -> Result<()
         call.starts_with("PUT") || (call.starts_with("POST") && !call.contains("coql"))
     });
     ensure!(
-        written.is_none(),
+        written.is_none() || tried > 0,
         "P5: a night without changes sent {written:?} to Zoho"
     );
     Platform::of(story, &settings)?.check(hand)

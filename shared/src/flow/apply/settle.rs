@@ -316,8 +316,17 @@ impl Page<'_> {
     /// Lets the row's link name the record that is about to be tied to it. Cut off before the link is stored for good, the record would
     /// otherwise be lost from sight if the row's external id changed before it is applied again. True when something was stored.
     async fn intend(&self, asked: &ToMerge<'_>, settled: &Settled) -> Result<bool, Error> {
-        let named = asked.link.and_then(Link::known_as) == settled.link.known_as();
-        if named || self.plan.identity == Identity::Own {
+        let names_it =
+            |link: Option<&Link>| link.and_then(Link::known_as) == settled.link.known_as();
+        if self.plan.identity == Identity::Own || names_it(asked.link) {
+            return Ok(false);
+        }
+        // Another worker with the same message may be ahead: what it stored for good is not taken back.
+        let store = &self.job.ports.store;
+        let now = store
+            .links(self.job.id(), self.plan.object, &[asked.row.id])
+            .await?;
+        if names_it(now.first()) {
             return Ok(false);
         }
         let intended = Link {
@@ -325,7 +334,7 @@ impl Page<'_> {
             hash: self.plan.digest,
             ..settled.link.clone()
         };
-        self.job.ports.store.save_links(&[intended]).await?;
+        store.save_links(&[intended]).await?;
         Ok(true)
     }
 
