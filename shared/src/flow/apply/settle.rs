@@ -55,6 +55,15 @@ pub(super) struct Settled {
     pub(super) touched: BTreeSet<PlatformId>,
 }
 
+/// What settling a row did on the way.
+#[derive(Default)]
+struct Aside {
+    /// Whether its link was stored already, to name the record that it is about to be tied to.
+    intended: bool,
+    entries: Vec<Entry>,
+    touched: BTreeSet<PlatformId>,
+}
+
 /// What bringing a row into its record comes to.
 struct BroughtIn {
     record: Record,
@@ -65,14 +74,16 @@ struct BroughtIn {
 impl Page<'_> {
     /// Settles a row; its record is stored when this returns, its link and its log lines are not.
     pub(super) async fn settle(&self, asked: &ToMerge<'_>) -> Result<Settled, Error> {
-        let mut intended = false;
-        let mut settled = self.settle_as(asked, &mut intended).await?;
-        // What was intended is stored, whatever came of it.
-        settled.relinks |= intended;
+        let mut aside = Aside::default();
+        let mut settled = self.settle_as(asked, &mut aside).await?;
+        // What was done on the way is done, whatever came of the row.
+        settled.relinks |= aside.intended;
+        settled.entries.extend(aside.entries);
+        settled.touched.extend(aside.touched);
         Ok(settled)
     }
 
-    async fn settle_as(&self, asked: &ToMerge<'_>, intended: &mut bool) -> Result<Settled, Error> {
+    async fn settle_as(&self, asked: &ToMerge<'_>, aside: &mut Aside) -> Result<Settled, Error> {
         let linked = asked.link.and_then(Link::platform_id);
         let own = asked.theirs.identity.as_ref();
         let Some(identity) = self
@@ -93,16 +104,14 @@ impl Page<'_> {
                 .and_then(|record| owner(record, asked.row.id))
                 && self.still_owns(owner, &identity).await?
             {
-                let mut settled = self.duplicate(asked, &identity, owner);
-                self.part(&mut settled, linked, &identity).await?;
-                return Ok(settled);
+                self.part(asked, linked, &identity, aside).await?;
+                return Ok(self.duplicate(asked, &identity, owner));
             }
             let enriches = self.job.settings.settings.source_mode == SourceMode::EnrichOnly;
             if known.is_none() && enriches && self.plan.object != Object::User {
                 let standing = Standing::Unknown(identity.clone());
-                let mut settled = self.settled(asked, standing, Counter::Unknown);
-                self.part(&mut settled, linked, &identity).await?;
-                return Ok(settled);
+                self.part(asked, linked, &identity, aside).await?;
+                return Ok(self.settled(asked, standing, Counter::Unknown));
             }
             let calculated = &self.job.calculations.plan;
             // Also where it was before: an attempt that moved it there may have been cut off.
@@ -110,9 +119,9 @@ impl Page<'_> {
             let brought = self.bring_in(asked, known, &identity);
             let mut settled =
                 self.settled(asked, Standing::Linked(identity.clone()), brought.counter);
-            self.part(&mut settled, linked, &identity).await?;
+            self.part(asked, linked, &identity, aside).await?;
             if brought.changed {
-                *intended |= self.intend(asked, &settled).await?;
+                aside.intended |= self.intend(asked, &settled).await?;
             }
             let saved = match brought.changed {
                 false => brought.record,
@@ -341,15 +350,15 @@ impl Page<'_> {
     /// Parts the record that a row was from it, if it is not that one any more.
     async fn part(
         &self,
-        settled: &mut Settled,
+        asked: &ToMerge<'_>,
         linked: Option<&PlatformId>,
         identity: &PlatformId,
+        aside: &mut Aside,
     ) -> Result<(), Error> {
-        if let Some(former) = linked.filter(|former| *former != identity) {
-            let row = settled.link.zoho_id;
-            self.part_from(former, row, settled).await?;
+        match linked.filter(|former| *former != identity) {
+            Some(former) => self.part_from(former, asked.row.id, aside).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Parts a record from a Zoho record whose external id was changed (I5).
@@ -357,7 +366,7 @@ impl Page<'_> {
         &self,
         former: &PlatformId,
         row: ZohoId,
-        settled: &mut Settled,
+        aside: &mut Aside,
     ) -> Result<(), Error> {
         let Some(run) = self.moment.run.clone() else {
             return Ok(());
@@ -366,7 +375,7 @@ impl Page<'_> {
             return Ok(());
         };
         // Also when an earlier attempt parted it and was cut off.
-        settled
+        aside
             .touched
             .extend(self.job.calculations.plan.touched(&record));
         if record.zoho_id != Some(row) {
@@ -388,7 +397,7 @@ impl Page<'_> {
             ..record
         };
         let saved = self.job.ports.store.save_record(parted).await?;
-        settled
+        aside
             .entries
             .extend(Entry::of_change(&saved, self.job.retention()));
         Ok(())
