@@ -10,11 +10,17 @@ use crate::value::{FieldType, Mismatch, Reference, Value, decimal, shape};
 /// # Errors
 /// When what Zoho sent does not fit the type: that field is parked, the rest of the record syncs.
 pub fn pull(kind: FieldType, row: &Row, field: &str) -> Result<Value, Mismatch> {
-    let json = row.json(field);
-    match (&json, row.raw(field)) {
-        // From the raw text, because a float would lose digits.
-        (Json::Number(_), Some(raw)) => from_number(kind, raw.trim()),
-        _ => from_zoho(kind, &json),
+    let Some(raw) = row.raw(field).map(str::trim) else {
+        return Ok(Value::Null);
+    };
+    // From the raw text, because a float would lose digits, or not hold the number at all.
+    if raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return from_number(kind, raw);
+    }
+    match serde_json::from_str(raw) {
+        Ok(json) => from_zoho(kind, &json),
+        // Half of a character, nesting without end: no value, but not none either.
+        Err(_) => Err(Mismatch::new("a value", "JSON that can't be read")),
     }
 }
 
@@ -229,6 +235,26 @@ mod tests {
             Ok(owner)
         );
         assert_eq!(pull(FieldType::Text, &row("1"), "Absent"), Ok(Value::Null));
+    }
+
+    /// Taken for null it would clear the platform's value, and nobody would be told.
+    #[test]
+    fn what_can_not_be_read_is_a_mismatch_and_not_null() {
+        let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+        for kind in [
+            FieldType::Text,
+            FieldType::Decimal,
+            FieldType::Choices,
+            FieldType::Reference(Object::User),
+        ] {
+            for raw in [r#""half a smile \ud83d""#, deep.as_str()] {
+                assert!(read(kind, raw).is_err(), "{kind:?} {raw:.30}");
+            }
+        }
+        for raw in ["1e999", "-1e999", &"9".repeat(400)] {
+            assert!(read(FieldType::Decimal, raw).is_err(), "{raw:.30}");
+            assert!(read(FieldType::Date, raw).is_err(), "{raw:.30}");
+        }
     }
 
     #[test]

@@ -44,10 +44,13 @@ impl Row {
         let id: ZohoId = text("id")
             .and_then(|id| id.parse().ok())
             .ok_or(Error::NoId)?;
-        let modified = text("Modified_Time");
-        let modified_time = match modified {
-            Some(text) => Some(text.parse().map_err(|_| Error::BadModifiedTime(id))?),
-            None => None,
+        // Absent or null it is hidden; anything else that is no instant must not pass for hidden.
+        let modified_time = match values.get("Modified_Time").map(|raw| raw.get().trim()) {
+            None | Some("null") => None,
+            Some(_) => {
+                let time = text("Modified_Time").and_then(|text| text.parse().ok());
+                Some(time.ok_or(Error::BadModifiedTime(id))?)
+            }
         };
         Ok(Self {
             id,
@@ -135,3 +138,20 @@ impl Serialize for JsonText {
 
 /// A record on its way to Zoho: JSON by field.
 pub type Outgoing = BTreeMap<String, JsonText>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_is_none_is_refused_and_a_hidden_one_is_not() {
+        let read = |time: &str| serde_json::from_str::<Row>(&format!(r#"{{"id":"7"{time}}}"#));
+        for hidden in ["", r#","Modified_Time":null"#] {
+            assert_eq!(read(hidden).unwrap().modified_time, None, "{hidden}");
+        }
+        for wrong in ["7", r#""soon""#, r#""""#, "{}", r#""\ud800""#] {
+            let error = read(&format!(r#","Modified_Time":{wrong}"#)).unwrap_err();
+            assert!(error.to_string().contains("row 7"), "{error}");
+        }
+    }
+}
