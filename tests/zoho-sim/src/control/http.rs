@@ -16,6 +16,12 @@ use serde_json::{Map, Value as Json, json};
 
 type Reply = Result<Json, ControlError>;
 
+/// The most records of a kind that an organisation is made with: what this machine may still hold.
+const LARGEST: usize = 1_000_000;
+
+/// The longest time that is taken, in seconds: a hundred years. Added to a date of today it is a date still.
+const LONGEST: u64 = 3_155_760_000;
+
 impl Zoho {
     /// Answers a request to the control API; the path is what follows `/control/`.
     pub fn control(&mut self, request: &Request, now: Timestamp) -> Answer {
@@ -57,6 +63,10 @@ impl Zoho {
                 let spec: OrganisationSpec = body(request)?;
                 if spec.dc.parse::<crate::DataCentre>().is_err() {
                     return Err(ControlError::Invalid("unknown data centre".to_owned()));
+                }
+                if spec.largest() > LARGEST {
+                    let reason = format!("an organisation has at most {LARGEST} of each");
+                    return Err(ControlError::Invalid(reason));
                 }
                 let id = self.add_organisation(&spec, now);
                 Ok(self.organisation(id).map(summary).unwrap_or_default())
@@ -113,12 +123,12 @@ impl Zoho {
             ("GET", ["clock"]) => Ok(self.show_clock(now)),
             ("PUT", ["clock"]) => {
                 let before = self.clock_offset;
-                self.clock_offset = SignedDuration::from_secs(body::<Clock>(request)?.seconds);
+                self.clock_offset = span(body::<Clock>(request)?.seconds)?;
                 Ok(self.show_clock(now + self.clock_offset - before))
             }
             ("POST", ["clock", "advance"]) => {
-                let step = SignedDuration::from_secs(body::<Clock>(request)?.seconds);
-                self.clock_offset += step;
+                let step = span(body::<Clock>(request)?.seconds)?;
+                self.clock_offset = span((self.clock_offset + step).as_secs())?;
                 Ok(self.show_clock(now + step))
             }
             ("GET", ["requests"]) => {
@@ -385,10 +395,10 @@ impl Zoho {
             settings.granted = granted;
         }
         if let Some(seconds) = patch.code_life_seconds {
-            settings.code_life = SignedDuration::from_secs(seconds);
+            settings.code_life = span(seconds)?;
         }
         if let Some(seconds) = patch.token_life_seconds {
-            settings.token_life = SignedDuration::from_secs(seconds);
+            settings.token_life = span(seconds)?;
         }
         if let Some(limits) = patch.token_limits {
             settings.limits = limits;
@@ -475,6 +485,16 @@ fn summary(organisation: &crate::Organisation) -> Json {
         "time_zone": organisation.zone_name, "edition": organisation.edition,
         "administrator": organisation.administrator().to_string(), "users": organisation.users.len(), "records": counts,
     })
+}
+
+/// A time by its seconds, in either direction.
+fn span(seconds: i64) -> Result<SignedDuration, ControlError> {
+    if seconds.unsigned_abs() <= LONGEST {
+        Ok(SignedDuration::from_secs(seconds))
+    } else {
+        let reason = format!("at most {LONGEST} seconds are taken, not {seconds}");
+        Err(ControlError::Invalid(reason))
+    }
 }
 
 fn number(text: &str) -> Result<u64, ControlError> {

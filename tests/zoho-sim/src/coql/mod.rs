@@ -24,6 +24,8 @@ pub(crate) const REACH: usize = 100_000;
 const COLUMNS: usize = 500;
 const LIST: usize = 100;
 const CRITERIA: usize = 25;
+/// More brackets than as many criteria need. Zoho does not say how many it takes.
+const NESTING: usize = 100;
 const ORDER: usize = 10;
 const GROUP: usize = 4;
 const AGGREGATES: usize = 5;

@@ -2,7 +2,8 @@
 
 use super::syntax::{Comparison, Condition, Connective, Function, Literal, Path, Query, Selected};
 use super::{
-    AGGREGATES, COLUMNS, CRITERIA, GROUP, LIST, ORDER, REACH, ROWS, limit_exceeded, syntax_error,
+    AGGREGATES, COLUMNS, CRITERIA, GROUP, LIST, NESTING, ORDER, REACH, ROWS, limit_exceeded,
+    syntax_error,
 };
 use crate::request::Refusal;
 use serde_json::json;
@@ -17,6 +18,7 @@ type Input<'i> = &'i str;
 
 /// Reads a query and checks Zoho's limits on its size.
 pub(crate) fn parse(text: &str) -> Result<Query, Refusal> {
+    nesting(text)?;
     let mut rest = text;
     let query = terminated(query, (multispace0, opt(';'), multispace0, eof))
         .parse_next(&mut rest)
@@ -27,10 +29,30 @@ pub(crate) fn parse(text: &str) -> Result<Query, Refusal> {
 
 /// Reads a condition on its own.
 pub(crate) fn parse_condition(text: &str) -> Result<Condition, Refusal> {
+    nesting(text)?;
     let mut rest = text;
     terminated(preceded(multispace0, condition), (multispace0, eof))
         .parse_next(&mut rest)
         .map_err(|_| syntax_error(rest))
+}
+
+/// Refuses brackets within brackets beyond every sense, because reading goes a level deeper with each.
+fn nesting(text: &str) -> Result<(), Refusal> {
+    let (mut depth, mut in_quotes) = (0_usize, false);
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '\\' if in_quotes => drop(rest.next()),
+            '\'' => in_quotes = !in_quotes,
+            '(' if !in_quotes => depth += 1,
+            ')' if !in_quotes => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > NESTING {
+            return Err(syntax_error(rest.as_str()));
+        }
+    }
+    Ok(())
 }
 
 fn limits(query: &Query) -> Result<(), Refusal> {

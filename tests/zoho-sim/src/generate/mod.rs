@@ -73,6 +73,13 @@ impl OrganisationSpec {
         }
     }
 
+    /// The largest number that is asked for.
+    pub(crate) fn largest(&self) -> usize {
+        let given = [self.contacts, self.deals, self.tasks, self.users];
+        let given = given.into_iter().flatten().max().unwrap_or(0);
+        self.accounts.max(given)
+    }
+
     fn contacts(&self) -> usize {
         self.contacts.unwrap_or(self.accounts * 25 / 6)
     }

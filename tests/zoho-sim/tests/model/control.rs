@@ -366,3 +366,49 @@ fn an_empty_edit_moves_modified_time_unless_told_not_to() {
     );
     assert_eq!(write(&mut world), "2026-03-10T12:00:10+00:00");
 }
+
+#[test]
+fn what_would_break_it_later_is_refused() {
+    let mut world = World::new();
+    let too_much = i64::MAX;
+    for (method, target, body) in [
+        (
+            http::Method::PATCH,
+            "settings",
+            json!({ "token_life_seconds": too_much }),
+        ),
+        (
+            http::Method::PATCH,
+            "settings",
+            json!({ "code_life_seconds": -too_much }),
+        ),
+        (http::Method::PUT, "clock", json!({ "seconds": too_much })),
+        (
+            http::Method::POST,
+            "clock/advance",
+            json!({ "seconds": too_much }),
+        ),
+        (
+            http::Method::POST,
+            "organisations",
+            json!({ "accounts": too_much }),
+        ),
+        (
+            http::Method::POST,
+            "organisations",
+            json!({ "tasks": too_much }),
+        ),
+    ] {
+        let request = zoho_sim::Request::with_target(method, target).json(&body);
+        let answer = world.zoho.control(&request, world.now);
+        assert_eq!(answer.status, 400, "{target} {body}");
+        assert!(
+            answer.value()["error"]
+                .as_str()
+                .unwrap()
+                .contains("at most"),
+            "{target} {body}"
+        );
+    }
+    assert_eq!(world.get("org").status, 200);
+}

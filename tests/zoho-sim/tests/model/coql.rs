@@ -328,3 +328,17 @@ fn two_hundred_thousand_records_are_quick() {
         assert!(taken.as_millis() < 1_500, "{query}: {taken:?}");
     }
 }
+
+#[test]
+fn brackets_beyond_every_sense_are_refused() {
+    let mut world = World::new();
+    for (depth, status) in [(50, 200), (200_000, 400)] {
+        let (open, close) = ("(".repeat(depth), ")".repeat(depth));
+        let query = format!("select id from Accounts where {open}id is not null{close} limit 1");
+        assert_eq!(world.coql(&query).status, status);
+        let text = format!(
+            "select id from Accounts where Account_Name like '{open}' or id is not null limit 1"
+        );
+        assert_eq!(world.coql(&text).status, 200, "brackets in a text are none");
+    }
+}
