@@ -379,3 +379,54 @@ fn no_query_makes_it_panic_or_ask_zoho() {
         .unwrap();
     story.assert_untouched();
 }
+
+/// A way back that is nearly right connects nobody else's organisation and asks no foreign server: whatever comes back wrong gets nothing.
+#[test]
+fn a_way_back_gone_wrong_gets_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let right = "/oauth/callback?state=STATE&location=eu&code=1000.code&accounts-server=https%3A%2F%2Faccounts.zoho.eu";
+    let words = [
+        "&",
+        "=",
+        "%",
+        "%00",
+        "%0d%0a",
+        "error",
+        "access_denied",
+        "us",
+        "zoho.com.evil.example",
+        "@",
+        ":444",
+        "#",
+        "%25",
+    ];
+    let ways = (garble::text(&[right], &words), any::<bool>());
+    proptest!(garble::cases(64), |((way, own) in ways)| {
+        runtime.block_on(async {
+            let story = Story::begin().await;
+            let (browser, state) = on_the_way(&story).await;
+            let address: String = way
+                .replace("STATE", &state)
+                .chars()
+                .filter(|char| char.is_ascii_graphic() && !matches!(char, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}'))
+                .collect();
+            if !address.starts_with('/') || address.parse::<axum::http::Uri>().is_err() {
+                return Ok(());
+            }
+            let browser = if own { browser } else { story.browser() };
+            let shown = browser.opens(&address).await;
+            let status = shown.status.as_u16();
+            prop_assert!(matches!(status, 200 | 303 | 400 | 403 | 404 | 405 | 502), "{address}: {status} {}", shown.text);
+            prop_assert!(!shown.text.contains("1000.code"), "{address}");
+            if status != 200 || !address.starts_with("/oauth/callback") {
+                prop_assert_eq!(story.status().await, Status::New);
+                prop_assert!(story.tokens("acme").is_none());
+            } else {
+                prop_assert!(own, "{address} connected another browser");
+            }
+            Ok(())
+        })?;
+    });
+}

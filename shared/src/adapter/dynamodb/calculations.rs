@@ -64,7 +64,7 @@ fn stamp_text(stamp: u128) -> String {
     format!("{stamp:032x}")
 }
 
-fn mark_of(item: Item) -> Result<Mark, Error> {
+pub(super) fn mark_of(item: Item) -> Result<Mark, Error> {
     let StoredMark {
         pk: _,
         sk: _,

@@ -115,12 +115,12 @@ struct StoredSettings {
 /// The partition of the indexes of due dates.
 const ENABLED: &str = "1";
 
-fn connection_of(item: Item) -> Result<Connection, Error> {
+pub(super) fn connection_of(item: Item) -> Result<Connection, Error> {
     let what = format!("connection {}", text_of(&item, "sk"));
     from_item::<StoredConnection>(&what, item).map(Connection::from)
 }
 
-fn settings_of(item: Item) -> Result<SettingsVersion, Error> {
+pub(super) fn settings_of(item: Item) -> Result<SettingsVersion, Error> {
     let what = format!("{} of {}", text_of(&item, "sk"), text_of(&item, "pk"));
     let StoredSettings {
         pk: _,

@@ -125,7 +125,7 @@ fn stored_state(state: &OAuthState) -> StoredOAuthState {
     }
 }
 
-fn state_of(item: Item) -> Result<OAuthState, Error> {
+pub(super) fn state_of(item: Item) -> Result<OAuthState, Error> {
     let StoredOAuthState {
         pk: _,
         sk: _,

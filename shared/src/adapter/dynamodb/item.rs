@@ -23,7 +23,38 @@ pub(super) fn to_item(stored: &impl Serialize) -> Result<Item, Error> {
 
 /// The stored struct of an item.
 pub(super) fn from_item<T: DeserializeOwned>(what: &str, item: Item) -> Result<T, Error> {
-    aws_sdk_dynamodb_1::from_item(item).map_err(|source| corrupt(what, source))
+    let item: serde_dynamo::Item = item.into();
+    let deserializer = serde_dynamo::Deserializer::from_attribute_value(
+        serde_dynamo::AttributeValue::M(item.into()),
+    );
+    serde_path_to_error::deserialize(deserializer)
+        .map_err(|error| corrupt(what, Unreadable::of(&error)))
+}
+
+/// Where an item can't be read, and never what it says there: a parser's own words quote it.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("`{name}` is missing at `{at}`")]
+    Missing { name: String, at: String },
+    #[error("`{0}` is not what this release stores")]
+    At(String),
+}
+
+impl Unreadable {
+    fn of(error: &serde_path_to_error::Error<serde_dynamo::Error>) -> Self {
+        let at = error.path().to_string();
+        let said = error.inner().to_string();
+        let missing = said
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.strip_suffix('`'));
+        match missing {
+            Some(name) => Self::Missing {
+                name: name.to_owned(),
+                at,
+            },
+            None => Self::At(at),
+        }
+    }
 }
 
 /// Something stored that can't be read.

@@ -163,7 +163,7 @@ fn size(value: &Value) -> usize {
     }
 }
 
-fn entry_of(item: Item) -> Result<Entry, Error> {
+pub(super) fn entry_of(item: Item) -> Result<Entry, Error> {
     let what = format!("a line of {}'s log", text_of(&item, "pk"));
     from_item::<StoredEntry>(&what, item).map(Entry::from)
 }

@@ -125,7 +125,11 @@ fn zoho_id(sk: &str) -> Result<ZohoId, Error> {
         .map_err(|source: crate::identifier::Error| corrupt("a Zoho id in a key", source))
 }
 
-fn link_of(connection: &ConnectionId, object: Object, item: Item) -> Result<Link, Error> {
+pub(super) fn link_of(
+    connection: &ConnectionId,
+    object: Object,
+    item: Item,
+) -> Result<Link, Error> {
     let what = format!("a link of {connection}'s {object}s");
     let StoredLink {
         pk: _,
@@ -155,7 +159,7 @@ fn link_of(connection: &ConnectionId, object: Object, item: Item) -> Result<Link
     })
 }
 
-fn candidate_of(item: Item) -> Result<Candidate, Error> {
+pub(super) fn candidate_of(item: Item) -> Result<Candidate, Error> {
     let StoredCandidate {
         pk: _,
         sk,

@@ -23,6 +23,8 @@
 //! Reads of tables are strongly consistent, because the flows rely on what they wrote; reads of indexes can't be, so whatever an index names
 //! is either read again from its table or only acted on by a conditional write. There is no scan.
 
+#[cfg(test)]
+mod any_item;
 mod batch;
 mod calculations;
 mod connections;

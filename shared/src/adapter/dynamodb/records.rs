@@ -23,7 +23,7 @@ use crate::record::Record;
 struct BadKey(String);
 
 /// The record that an index names.
-fn named(item: &Item) -> Result<(Object, PlatformId), Error> {
+pub(super) fn named(item: &Item) -> Result<(Object, PlatformId), Error> {
     let pk = text_of(item, "pk");
     let bad = || corrupt("an index of records", BadKey(pk.to_owned()));
     let (_, object) = pk.split_once('#').ok_or_else(bad)?;

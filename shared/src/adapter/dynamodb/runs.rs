@@ -223,12 +223,12 @@ fn kept_from(at: Timestamp) -> i64 {
     expiry(at.saturating_add(KEPT).unwrap_or(Timestamp::MAX))
 }
 
-fn run_of(item: Item) -> Result<Run, Error> {
+pub(super) fn run_of(item: Item) -> Result<Run, Error> {
     let what = text_of(&item, "sk").to_owned();
     from_item::<StoredRun>(&what, item).map(Run::from)
 }
 
-fn slice_of(item: Item) -> Result<Slice, Error> {
+pub(super) fn slice_of(item: Item) -> Result<Slice, Error> {
     let what = text_of(&item, "sk").to_owned();
     from_item::<StoredSlice>(&what, item).map(Slice::from)
 }

@@ -5,6 +5,7 @@
     reason = "helpers of tests, where a failure is a failure"
 )]
 
+mod anything;
 mod bulk;
 mod control;
 mod coql;

@@ -1,5 +1,6 @@
 //! Whatever comes back, the adapter gives a value or an error, never panics, and never tells what it must not.
 
+use garble::{body, cases};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::json as value;
@@ -75,6 +76,62 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// What Zoho answers when all is well, or in its own words is not.
+fn known_answers() -> [Value; 12] {
+    let lookup = value!({ "id": "9", "name": "ada@example.com" });
+    let row = value!({ "id": "7", "Modified_Time": "2026-11-23T11:00:00+01:00", "Email": "ada@example.com", "Account_Name": lookup });
+    let saved = value!({ "code": "SUCCESS", "status": "success", "message": "record updated",
+        "details": { "id": "7", "Modified_Time": "2026-11-23T11:00:00+01:00" } });
+    let refused = value!({ "code": "DUPLICATE_DATA", "status": "error", "message": "duplicate 'ada@example.com'",
+        "details": { "api_name": "Email", "json_path": "$.data[0].Email", "duplicate_record": { "id": "8" } } });
+    let several = value!({ "code": "MULTIPLE", "status": "error", "message": "", "details": { "errors": [refused] } });
+    let field = value!({ "api_name": "Email", "data_type": "email", "field_label": "E-mail", "json_type": "string", "length": 100,
+        "read_only": false, "operation_type": { "api_update": true }, "system_mandatory": false, "unique": { "casesensitive": "1" },
+        "pick_list_values": [{ "actual_value": "a" }], "lookup": { "module": { "api_name": "Accounts" } },
+        "multi_module_lookup": { "modules": ["Accounts", { "api_name": "Deals" }] }, "formula": { "return_type": "double" } });
+    let org = value!({ "zgid": "60001", "id": "1", "company_name": "Acme", "time_zone": "Europe/Berlin",
+        "license_details": { "paid": true, "paid_type": "enterprise", "users_license_purchased": 5 } });
+    [
+        value!({ "access_token": SECRETS[0], "refresh_token": SECRETS[1], "expires_in": 3600, "api_domain": "https://www.zohoapis.eu",
+            "scope": "ZohoCRM.modules.ALL ZohoCRM.org.READ" }),
+        value!({ "error": "invalid_code" }),
+        value!({ "status": "success" }),
+        value!({ "data": [row], "info": { "more_records": true, "count": 1 } }),
+        value!({ "data": [{ "COUNT(id)": 12 }], "info": { "more_records": false } }),
+        value!({ "users": [row], "info": { "more_records": false } }),
+        value!({ "fields": [field] }),
+        value!({ "org": [org] }),
+        value!({ "data": [saved] }),
+        value!({ "data": [refused] }),
+        value!({ "data": [several] }),
+        refused,
+    ]
+}
+
+/// What headers say, mostly as Zoho would.
+fn known_response() -> impl Strategy<Value = Response> {
+    let status = prop_oneof![
+        6 => Just(200_u16),
+        2 => prop::sample::select(vec![201, 202, 204, 207, 304, 400, 401, 403, 404, 412, 429, 500, 0, 999]),
+    ];
+    let date = prop_oneof![8 => Just(DATE.to_owned()), 1 => garble::odd_text()];
+    let after = prop_oneof![
+        Just("60".to_owned()),
+        Just("Fri, 31 Dec 9999 23:59:59 GMT".to_owned()),
+        Just("99999999999999999999".to_owned()),
+        garble::odd_text()
+    ];
+    (status, date, after, body(&known_answers())).prop_map(|(status, date, after, body)| Response {
+        status,
+        headers: vec![
+            ("Date".to_owned(), date),
+            ("Retry-After".to_owned(), after.clone()),
+            ("X-API-CREDITS-REMAINING".to_owned(), after),
+        ],
+        body,
+    })
+}
+
 fn any_response() -> impl Strategy<Value = Response> {
     let status = prop_oneof![
         Just(200_u16),
@@ -129,7 +186,7 @@ async fn all_errors(response: &Response) -> Vec<CrmError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn any_answer_is_a_value_or_a_discreet_error(response in any_response()) {
@@ -138,6 +195,45 @@ proptest! {
             tells_nothing(&error);
             prop_assert!(shown(&error).chars().count() < 2_000);
             let _ = error.disposition();
+        }
+    }
+
+    #[test]
+    fn an_answer_gone_wrong_is_a_value_or_a_discreet_error(response in known_response()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for error in runtime.block_on(all_errors(&response)) {
+            tells_nothing(&error);
+            prop_assert!(shown(&error).chars().count() < 2_000);
+            // Who reads it must find out what was asked.
+            if let CrmError::Malformed { what, .. } | CrmError::Forbidden { what, .. } = &error {
+                prop_assert!(!what.is_empty());
+            }
+            if let CrmError::Throttled { after: Some(after) } = error {
+                prop_assert!(after.as_secs() <= 86_400);
+            }
+        }
+    }
+
+    /// As many outcomes as records, or an error: none may be taken for another's, and none may be missing.
+    #[test]
+    fn an_outcome_gone_wrong_is_nobody_elses(body in body(&[
+        value!({ "data": [
+            { "code": "SUCCESS", "status": "success", "details": { "id": "7", "Modified_Time": "2026-11-23T11:00:00+01:00" } },
+            { "code": "INVALID_DATA", "status": "error", "details": { "api_name": "Email" } },
+        ] }),
+    ])) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let one = record(&[("Last_Name", value!("L"))]);
+        let changed = [("7".parse().unwrap(), one.clone()), ("8".parse().unwrap(), one)];
+        let crm = answering(answer(207, body));
+        let Ok(reply) = runtime.block_on(crm.update(&caller(), Object::Contact, &changed, &[], None)) else {
+            return Ok(());
+        };
+        prop_assert_eq!(reply.value.len(), changed.len());
+        for (outcome, (sent, _)) in reply.value.iter().zip(&changed) {
+            if let Ok(saved) = outcome {
+                prop_assert_eq!(&saved.id, sent);
+            }
         }
     }
 }
