@@ -142,6 +142,9 @@ impl Budget {
     }
 }
 
+/// The credits of a rolling day of the smallest edition, which also stands for one that is not known.
+pub const LEAST_ALLOWANCE: u64 = 5_000;
+
 /// The credits of a rolling day by edition and users.
 #[must_use]
 pub fn allowance(edition: &str, users: u64) -> u64 {
@@ -151,7 +154,7 @@ pub fn allowance(edition: &str, users: u64) -> u64 {
         "professional" => (50_000, 500, 3_000_000),
         "enterprise" | "zohoone" | "zoho one" => (50_000, 1_000, 5_000_000),
         "ultimate" | "crmplus" | "crm plus" => (50_000, 2_000, u64::MAX),
-        _ => (5_000, 0, 5_000),
+        _ => (LEAST_ALLOWANCE, 0, LEAST_ALLOWANCE),
     };
     u64::min(base + per_user * users, most)
 }

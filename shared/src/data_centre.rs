@@ -152,6 +152,29 @@ impl ApiDomain {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What kind of organisation is behind it, as its host says.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        let host = self.0.split_once("://").map_or("", |(_, host)| host);
+        match host.split('.').next() {
+            Some("sandbox") => Environment::Sandbox,
+            Some("developer") => Environment::Developer,
+            _ => Environment::Production,
+        }
+    }
+}
+
+/// What kind of organisation it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Environment {
+    /// One that people work in.
+    Production,
+    /// A copy to try things in.
+    Sandbox,
+    /// One for developers.
+    Developer,
 }
 
 /// Where Zoho is: its own data centres, or a simulator that plays all of them under one address.
@@ -267,6 +290,18 @@ mod tests {
         ] {
             assert!(directory.centre_of(foreign).is_err(), "{foreign}");
         }
+    }
+
+    #[test]
+    fn the_host_says_what_kind_of_organisation_it_is() {
+        let kind = |host: &str| {
+            let domain = format!("https://{host}.zohoapis.com.au");
+            let domain = Directory::zoho().api_domain(DataCentre::Au, &domain);
+            domain.unwrap().environment()
+        };
+        assert_eq!(kind("www"), Environment::Production);
+        assert_eq!(kind("sandbox"), Environment::Sandbox);
+        assert_eq!(kind("developer"), Environment::Developer);
     }
 
     #[test]

@@ -48,6 +48,13 @@ pub enum Work {
         /// The run that asked for it: what is calculated names it as its source.
         run: RunId,
     },
+    /// Look at the organisation anew, because settings were saved (C5).
+    Preflight {
+        /// The message format: 1.
+        version: Version,
+        /// The connection.
+        connection: ConnectionId,
+    },
 }
 
 /// A message to writeback.
@@ -140,7 +147,8 @@ impl Work {
         match self {
             Self::Slice { connection, .. }
             | Self::Dependants { connection, .. }
-            | Self::Calculate { connection, .. } => connection,
+            | Self::Calculate { connection, .. }
+            | Self::Preflight { connection, .. } => connection,
         }
     }
 
@@ -150,7 +158,7 @@ impl Work {
         match self {
             Self::Slice { slice, .. } => slice.object,
             Self::Dependants { object, .. } => *object,
-            Self::Calculate { .. } => Object::Account,
+            Self::Calculate { .. } | Self::Preflight { .. } => Object::Account,
         }
     }
 }
@@ -254,6 +262,14 @@ mod tests {
             "edits": [{"id": "a@b.example", "fields": {"phone": "1"}, "segments": ["vip"], "if_version": 3}]});
         let parsed: Writeback = serde_json::from_value(edit.clone()).unwrap();
         assert_eq!(serde_json::to_value(&parsed).unwrap(), edit);
+    }
+
+    #[test]
+    fn an_organisation_is_looked_at_by_the_account_worker() {
+        let json = json!({"kind": "preflight", "version": 1, "connection": "acme"});
+        let work: Work = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(work.object(), Object::Account);
+        assert_eq!(serde_json::to_value(&work).unwrap(), json);
     }
 
     #[test]

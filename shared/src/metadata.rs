@@ -2,10 +2,10 @@
 //!
 //! The preflight and the saving of settings both go by this; they differ in what they make of it.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::criteria::{Comparator, Condition, Filter};
+use crate::finding::{Code, Permission};
 use crate::identifier::{ZohoField, ZohoId};
 use crate::lack::MODIFIED_TIME;
 use crate::mapping::{FieldPlan, Identity, Mapped, parent_lookups};
@@ -14,21 +14,17 @@ use crate::settings::{Problem, Settings};
 use crate::value::{FieldType, decimal};
 use crate::zoho_field::{DataType, FieldInfo, Fit, words};
 
-/// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Something will not sync.
-    Problem,
-    /// Something may not be as intended.
-    Warning,
-}
+pub use crate::finding::Severity;
 
 /// One thing that the settings and Zoho's fields do not agree in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// What kind of finding it is.
+    pub code: Code,
     /// How much it matters.
     pub severity: Severity,
+    /// The permission that would help.
+    pub permission: Option<Permission>,
     /// Where in the settings document, as a JSON path; none: no setting causes it and none can mend it.
     pub place: Option<String>,
     /// The Zoho field.
@@ -92,6 +88,7 @@ impl<'a> Checker<'a> {
 
     fn add(
         &mut self,
+        code: Code,
         severity: Severity,
         place: Option<&str>,
         field: &str,
@@ -99,7 +96,9 @@ impl<'a> Checker<'a> {
         remedy: impl Into<String>,
     ) {
         self.found.push(Finding {
+            code,
             severity,
+            permission: permission(code),
             place: place.map(str::to_owned),
             field: field.to_owned(),
             what: format!("{}: {what}", self.object.module()),
@@ -107,19 +106,51 @@ impl<'a> Checker<'a> {
         });
     }
 
-    fn refuse(&mut self, place: &str, field: &str, what: &str, remedy: impl Into<String>) {
-        self.add(Severity::Problem, Some(place), field, what, remedy);
+    fn refuse(
+        &mut self,
+        code: Code,
+        place: &str,
+        field: &str,
+        what: &str,
+        remedy: impl Into<String>,
+    ) {
+        let severity = self.gravity(code);
+        self.add(code, severity, Some(place), field, what, remedy);
     }
 
-    fn warn(&mut self, place: &str, field: &str, what: &str, remedy: impl Into<String>) {
-        self.add(Severity::Warning, Some(place), field, what, remedy);
+    fn warn(
+        &mut self,
+        code: Code,
+        place: &str,
+        field: &str,
+        what: &str,
+        remedy: impl Into<String>,
+    ) {
+        self.add(code, Severity::Warning, Some(place), field, what, remedy);
+    }
+
+    /// Without what tells an account's identity, scope or change nothing of the organisation can be synced as it should.
+    fn gravity(&self, code: Code) -> Severity {
+        let accounts_hang_on_it = matches!(
+            code,
+            Code::ModifiedTimeHidden
+                | Code::ExternalIdMissing
+                | Code::ExternalIdUnfit
+                | Code::FilterFieldMissing
+                | Code::FilterFieldUnreadable
+        );
+        match self.object == Object::Account && accounts_hang_on_it {
+            true => Severity::Blocking,
+            false => Severity::Problem,
+        }
     }
 
     fn modified_time(&mut self) {
         if self.info(MODIFIED_TIME).is_none() {
             let what = "the field Modified_Time is hidden, so changed records can't be found";
             self.add(
-                Severity::Problem,
+                Code::ModifiedTimeHidden,
+                self.gravity(Code::ModifiedTimeHidden),
                 None,
                 MODIFIED_TIME,
                 what,
@@ -136,6 +167,7 @@ impl<'a> Checker<'a> {
         let name = field.as_str();
         let Some(info) = self.info(name) else {
             self.refuse(
+                Code::ExternalIdMissing,
                 &place,
                 name,
                 &format!("the external-id field {name} does not exist or is hidden"),
@@ -148,12 +180,14 @@ impl<'a> Checker<'a> {
         match info.fits_pull(FieldType::Text) {
             Fit::Fits => {}
             Fit::Doubtful(why) => self.warn(
+                Code::ExternalIdUnfit,
                 &place,
                 name,
                 &format!("the external-id field {name} may not be read as a text"),
                 why,
             ),
             Fit::Not(why) => self.refuse(
+                Code::ExternalIdUnfit,
                 &place,
                 name,
                 &format!("the external-id field {name} can't be read as a text"),
@@ -162,6 +196,7 @@ impl<'a> Checker<'a> {
         }
         if !info.unique {
             self.warn(
+                Code::ExternalIdNotUnique,
                 &place,
                 name,
                 &format!("the external-id field {name} may hold the same value twice"),
@@ -173,12 +208,12 @@ impl<'a> Checker<'a> {
                 "the external-id field {name} can't be written, and {}s are to be created with it",
                 self.object
             );
-            self.takes_ids(&place, info, &doing);
+            self.takes_ids(Code::ExternalIdNotWritable, &place, info, &doing);
         }
     }
 
     /// A Zoho field that takes the platform's ids.
-    fn takes_ids(&mut self, place: &str, info: &FieldInfo, doing: &str) {
+    fn takes_ids(&mut self, code: Code, place: &str, info: &FieldInfo, doing: &str) {
         use DataType as D;
         let name = &info.api_name;
         let text = match info.data_type() {
@@ -189,16 +224,20 @@ impl<'a> Checker<'a> {
             let remedy = format!(
                 "let the granting user's profile edit the field in Zoho, or {NAME_ANOTHER}"
             );
-            self.refuse(place, name, doing, remedy);
+            self.refuse(code, place, name, doing, remedy);
+            if let Some(found) = self.found.last_mut() {
+                found.permission = Some(Permission::EditField);
+            }
         } else if !text {
             let remedy = format!(
                 "ids are texts and Zoho's {} takes none: {NAME_ANOTHER}",
                 info.shown_type()
             );
-            self.refuse(place, name, doing, remedy);
+            self.refuse(code, place, name, doing, remedy);
         } else if let Some(length) = info.length.filter(|length| *length < SHORTEST_ID_FIELD) {
             let what = format!("the field {name} takes {length} characters only");
             self.warn(
+                Code::IdFieldShort,
                 place,
                 name,
                 &what,
@@ -226,6 +265,7 @@ impl<'a> Checker<'a> {
             // Said already.
             if plan.identity_field() != Some(&mapped.zoho) {
                 self.refuse(
+                    Code::FieldMissing,
                     &place,
                     name,
                     &format!(
@@ -248,8 +288,22 @@ impl<'a> Checker<'a> {
             };
             match info.fits_pull(mapped.kind) {
                 Fit::Fits => {}
-                Fit::Doubtful(why) => self.warn(&place, name, &what("may not be pulled"), why),
-                Fit::Not(why) => self.refuse(&place, name, &what("can't be pulled"), why),
+                Fit::Doubtful(why) => {
+                    self.warn(
+                        Code::FieldUnfit,
+                        &place,
+                        name,
+                        &what("may not be pulled"),
+                        why,
+                    );
+                }
+                Fit::Not(why) => {
+                    let code = match info.unreadable() {
+                        Some(_) => Code::FieldUnreadable,
+                        None => Code::FieldUnfit,
+                    };
+                    self.refuse(code, &place, name, &what("can't be pulled"), why);
+                }
             }
         } else if let Some(why) = info.unreadable() {
             // A write is merged with what Zoho has, so it has to be read all the same.
@@ -257,7 +311,8 @@ impl<'a> Checker<'a> {
                 "the field {name}, mapped to {}, can't be read",
                 mapped.platform
             );
-            self.refuse(&place, name, &what, format!("{why}: map another field"));
+            let remedy = format!("{why}: map another field");
+            self.refuse(Code::FieldUnreadable, &place, name, &what, remedy);
         }
         if !mapped.pushes {
             return;
@@ -271,14 +326,19 @@ impl<'a> Checker<'a> {
             )
         };
         match info.fits_push(mapped.kind) {
-            Fit::Not(why) => self.refuse(&place, name, &what("can't be written"), why),
+            Fit::Not(why) => {
+                self.refuse(Code::FieldUnfit, &place, name, &what("can't be written"), why);
+            }
             _ if info.read_only => self.refuse(
+                Code::FieldNotWritable,
                 &place,
                 name,
                 &what("can't be written"),
                 "let the granting user's profile edit the field in Zoho, or make the mapping a pull",
             ),
-            Fit::Doubtful(why) => self.warn(&place, name, &what("may refuse values"), why),
+            Fit::Doubtful(why) => {
+                self.warn(Code::FieldUnfit, &place, name, &what("may refuse values"), why);
+            }
             Fit::Fits => {}
         }
     }
@@ -301,9 +361,10 @@ impl<'a> Checker<'a> {
         match self.info(mark) {
             Some(info) => {
                 let doing = format!("the field {mark} can't be written, and it is to take the task's id");
-                self.takes_ids("$.task_mark", info, &doing);
+                self.takes_ids(Code::TaskMarkUnfit, "$.task_mark", info, &doing);
             }
             None => self.refuse(
+                Code::TaskMarkMissing,
                 "$.task_mark",
                 mark,
                 &format!("the field {mark} for the task's id does not exist or is hidden"),
@@ -330,6 +391,7 @@ impl<'a> Checker<'a> {
         let place_of_field = format!("{place}.field");
         let Some(info) = self.info(name) else {
             self.refuse(
+                Code::FilterFieldMissing,
                 &place_of_field,
                 name,
                 &format!("the field {name}, used by the filter, does not exist or is hidden"),
@@ -340,6 +402,7 @@ impl<'a> Checker<'a> {
         if let Some(why) = info.unreadable() {
             let what = format!("the field {name}, used by the filter, can't be read");
             self.refuse(
+                Code::FilterFieldUnreadable,
                 &place_of_field,
                 name,
                 &what,
@@ -349,13 +412,15 @@ impl<'a> Checker<'a> {
         }
         match mismatch(info, condition) {
             None => {}
-            Some((Severity::Problem, why)) => {
+            Some((Fitness::Never, why)) => {
                 let what = format!("the filter compares {name} with what it never holds");
-                self.refuse(&format!("{place}.value"), name, &what, why);
+                let place = format!("{place}.value");
+                self.refuse(Code::FilterValueUnfit, &place, name, &what, why);
             }
-            Some((Severity::Warning, why)) => {
+            Some((Fitness::Perhaps, why)) => {
                 let what = format!("the filter compares {name} with what it may never hold");
-                self.warn(&format!("{place}.value"), name, &what, why);
+                let place = format!("{place}.value");
+                self.warn(Code::FilterValueUnfit, &place, name, &what, why);
             }
         }
     }
@@ -369,7 +434,14 @@ impl<'a> Checker<'a> {
             if !mapped && self.info(name).is_none() {
                 let what =
                     format!("the field {name}, which ties the record to its {parent}, is hidden");
-                self.add(Severity::Problem, None, name, &what, SHOW_FIELD);
+                self.add(
+                    Code::ParentFieldHidden,
+                    Severity::Problem,
+                    None,
+                    name,
+                    &what,
+                    SHOW_FIELD,
+                );
             }
         }
     }
@@ -378,8 +450,28 @@ impl<'a> Checker<'a> {
 /// Ids that the platform gives are about this long; e-mail addresses of this length are rare.
 const SHORTEST_ID_FIELD: u64 = 100;
 
+/// What the granting user's profile would have to permit, where that would help.
+const fn permission(code: Code) -> Option<Permission> {
+    match code {
+        Code::ModifiedTimeHidden
+        | Code::ExternalIdMissing
+        | Code::FieldMissing
+        | Code::ParentFieldHidden
+        | Code::FilterFieldMissing
+        | Code::TaskMarkMissing => Some(Permission::ViewField),
+        Code::FieldNotWritable => Some(Permission::EditField),
+        _ => None,
+    }
+}
+
+/// Whether a field ever has a value.
+enum Fitness {
+    Never,
+    Perhaps,
+}
+
 /// Why a condition's value is none that the field can have.
-fn mismatch(info: &FieldInfo, condition: &Condition) -> Option<(Severity, String)> {
+fn mismatch(info: &FieldInfo, condition: &Condition) -> Option<(Fitness, String)> {
     use Comparator as C;
     use DataType as D;
     // These look at the text of whatever there is.
@@ -397,7 +489,7 @@ fn mismatch(info: &FieldInfo, condition: &Condition) -> Option<(Severity, String
         let wrong = values.iter().any(|value| !fits(value));
         wrong.then(|| {
             let why = format!("Zoho's {} is compared with {wanted}", info.shown_type());
-            (Severity::Problem, why)
+            (Fitness::Never, why)
         })
     };
     match info.result()? {
@@ -421,7 +513,7 @@ fn mismatch(info: &FieldInfo, condition: &Condition) -> Option<(Severity, String
                 "{strange:?} is none of the picklist's values: {}",
                 some(&info.choices)
             );
-            Some((Severity::Warning, why))
+            Some((Fitness::Perhaps, why))
         }
         _ => None,
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use url::{Url, form_urlencoded};
 
 use crate::data_centre::DataCentre;
+use crate::object::Object;
 use crate::secret::Secret;
 
 /// A permission asked for.
@@ -24,7 +25,7 @@ const fn scope(name: &'static str, needed_for: &'static str) -> Scope {
 
 /// The permissions asked for: the least with which everything works. Nothing is ever deleted in Zoho, and deals and users are only read.
 pub const SCOPES: [Scope; 14] = [
-    scope("ZohoCRM.modules.accounts.READ", "reading accounts"),
+    READ_ACCOUNTS,
     scope(
         "ZohoCRM.modules.accounts.CREATE",
         "creating accounts, where that is switched on",
@@ -33,7 +34,7 @@ pub const SCOPES: [Scope; 14] = [
         "ZohoCRM.modules.accounts.UPDATE",
         "writing edits of accounts back",
     ),
-    scope("ZohoCRM.modules.contacts.READ", "reading contacts"),
+    READ_CONTACTS,
     scope(
         "ZohoCRM.modules.contacts.CREATE",
         "creating contacts, where that is switched on",
@@ -42,7 +43,7 @@ pub const SCOPES: [Scope; 14] = [
         "ZohoCRM.modules.contacts.UPDATE",
         "writing edits of contacts back",
     ),
-    scope("ZohoCRM.modules.tasks.READ", "reading tasks"),
+    READ_TASKS,
     scope(
         "ZohoCRM.modules.tasks.CREATE",
         "creating tasks, unless that is switched off",
@@ -51,24 +52,49 @@ pub const SCOPES: [Scope; 14] = [
         "ZohoCRM.modules.tasks.UPDATE",
         "writing edits of tasks back, closing and re-opening them",
     ),
-    scope("ZohoCRM.modules.deals.READ", "reading deals"),
-    scope(
-        "ZohoCRM.users.READ",
-        "reading users, who own and are named by other records",
-    ),
-    scope(
-        "ZohoCRM.settings.fields.READ",
-        "checking that mapped fields exist, fit and can be written",
-    ),
-    scope(
-        "ZohoCRM.org.READ",
-        "knowing which organisation was granted, its time zone and its edition",
-    ),
-    scope(
-        "ZohoCRM.coql.READ",
-        "asking for changed records, 2,000 a call",
-    ),
+    READ_DEALS,
+    USERS,
+    FIELDS,
+    ORGANISATION,
+    COQL,
 ];
+
+/// Reads users.
+pub const USERS: Scope = scope(
+    "ZohoCRM.users.READ",
+    "reading users, who own and are named by other records",
+);
+/// Reads what fields a module has.
+pub const FIELDS: Scope = scope(
+    "ZohoCRM.settings.fields.READ",
+    "checking that mapped fields exist, fit and can be written",
+);
+/// Reads what an organisation tells about itself.
+pub const ORGANISATION: Scope = scope(
+    "ZohoCRM.org.READ",
+    "knowing which organisation was granted, its time zone and its edition",
+);
+/// Reads records by COQL; each module needs its own scope beside it.
+pub const COQL: Scope = scope(
+    "ZohoCRM.coql.READ",
+    "asking for changed records, 2,000 a call",
+);
+const READ_ACCOUNTS: Scope = scope("ZohoCRM.modules.accounts.READ", "reading accounts");
+const READ_CONTACTS: Scope = scope("ZohoCRM.modules.contacts.READ", "reading contacts");
+const READ_TASKS: Scope = scope("ZohoCRM.modules.tasks.READ", "reading tasks");
+const READ_DEALS: Scope = scope("ZohoCRM.modules.deals.READ", "reading deals");
+
+/// What reading an object's records needs.
+#[must_use]
+pub const fn of_reading(object: Object) -> Scope {
+    match object {
+        Object::User => USERS,
+        Object::Account => READ_ACCOUNTS,
+        Object::Contact => READ_CONTACTS,
+        Object::Deal => READ_DEALS,
+        Object::Task => READ_TASKS,
+    }
+}
 
 /// The permissions asked for that were not granted. Zoho's wider scopes (`…ALL`, `WRITE` for create and update) cover the narrow ones.
 #[must_use]
@@ -234,6 +260,13 @@ mod tests {
             if name.contains("deals") || name.contains("users") {
                 assert!(name.ends_with("READ"), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn what_an_object_is_read_with_is_asked_for() {
+        for object in Object::ALL {
+            assert!(SCOPES.contains(&of_reading(object)), "{object}");
         }
     }
 

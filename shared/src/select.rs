@@ -110,11 +110,12 @@ impl fmt::Display for Count {
 }
 
 /// A text as a COQL literal.
-fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-fn instant(time: Timestamp) -> String {
+/// An instant as a COQL literal.
+pub(crate) fn instant(time: Timestamp) -> String {
     format!("'{}+00:00'", time.strftime("%Y-%m-%dT%H:%M:%S"))
 }
 

@@ -2,13 +2,16 @@
 
 use jiff::Timestamp;
 use tandem::connection::{Connection, Status};
+use tandem::finding::Severity;
 use tandem::flow;
 use tandem::identifier::ConnectionId;
 use tandem::journal::Outcome;
 use tandem::port::{self, CrmError, Ports};
+use tandem::preflight::Preflight;
 use tandem::run::{RunKind, RunStatus};
 
 use crate::problem::{Kind, Problem};
+use crate::view::FindingView;
 
 /// How often a change is decided anew when somebody else, such as the poller, wrote the connection meanwhile.
 const ATTEMPTS: usize = 5;
@@ -45,14 +48,20 @@ pub(crate) async fn rename(
     .await
 }
 
-/// Switches a granted connection on. Its first full sync begins at once; later ones wait for their night.
+/// Switches a granted connection on, unless a preflight says that it must not be. Its first full sync begins at once; later ones wait for
+/// their night.
 ///
 /// # Errors
-/// When access is not granted, or see [`find`].
+/// When access is not granted, when something blocks, when Zoho can't be asked whether, or see [`find`].
 pub(crate) async fn enable(ports: &Ports, id: &ConnectionId) -> Result<Connection, Problem> {
     let found = find(ports, id).await?;
     if found.status == Status::Enabled {
         return Ok(found);
+    }
+    may_be_enabled(&found)?;
+    let preflight = flow::preflight::fresh(ports, &found).await?;
+    if preflight.blocks() {
+        return Err(blocked(id, &preflight));
     }
     let now = ports.clock.now();
     let night = ports.store.settings(id).await?.settings.night_hour;
@@ -90,19 +99,10 @@ fn enabled(
     night: i8,
     first: bool,
 ) -> Result<(), Problem> {
-    match connection.status {
-        Status::Enabled => return Ok(()),
-        Status::Paused if connection.organisation.is_some() => {}
-        Status::New | Status::Paused | Status::NeedsReconnect => {
-            return Err(conflict(
-                connection,
-                "let the customer open its connect_url first",
-            ));
-        }
-        Status::Disconnected => {
-            return Err(conflict(connection, "make a new connection"));
-        }
+    if connection.status == Status::Enabled {
+        return Ok(());
     }
+    may_be_enabled(connection)?;
     connection.status = Status::Enabled;
     connection.reason = None;
     connection.routine_due_at = Some(now);
@@ -111,6 +111,36 @@ fn enabled(
         false => connection.next_night(now, night),
     });
     Ok(())
+}
+
+fn may_be_enabled(connection: &Connection) -> Result<(), Problem> {
+    match connection.status {
+        Status::Enabled => Ok(()),
+        Status::Paused if connection.organisation.is_some() => Ok(()),
+        Status::New | Status::Paused | Status::NeedsReconnect => Err(conflict(
+            connection,
+            "let the customer open its connect_url first",
+        )),
+        Status::Disconnected => Err(conflict(connection, "make a new connection")),
+    }
+}
+
+/// Why a connection stays off, with every finding: what does not block is worth knowing at the same time.
+fn blocked(id: &ConnectionId, preflight: &Preflight) -> Problem {
+    let blocking: Vec<_> = preflight
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Blocking)
+        .map(|finding| format!("{}: {}", finding.what, finding.remedy))
+        .collect();
+    let detail = format!(
+        "connection {id} is not switched on: {}",
+        blocking.join("; ")
+    );
+    Problem {
+        findings: preflight.findings.iter().map(FindingView::from).collect(),
+        ..Problem::new(Kind::Conflict, detail)
+    }
 }
 
 /// Switches a connection off for a while. What is under way ends at its next step; edits are accepted and wait. One that waits for the

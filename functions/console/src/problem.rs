@@ -10,6 +10,8 @@ use tandem::port::{self, CrmError};
 use tandem::{flow, settings};
 use utoipa::ToSchema;
 
+use crate::view::FindingView;
+
 /// The media type of problem details.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -113,6 +115,9 @@ pub(crate) struct Problem {
     /// The single mistakes, where the request has any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Mistake>,
+    /// What the preflight found that keeps the connection from being switched on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<FindingView>,
     /// In how many seconds another try makes sense.
     #[serde(skip)]
     #[schema(ignore)]
@@ -140,6 +145,7 @@ impl Problem {
             status: kind.status().as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
+            findings: Vec::new(),
             retry_after: None,
         }
     }

@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use tandem::connection::Status;
 use tandem::data_centre::DataCentre;
+use tandem::finding::{Finding, Permission, Severity};
 use tandem::flow::connect::{Connected, Refusal};
-use tandem::flow::preflight::{Finding, Severity};
 
 /// The style of all pages, in the page itself.
 pub(crate) const STYLE: &str = include_str!("../templates/style.css");
@@ -107,6 +107,9 @@ impl Page {
         let findings = connected.preflight.findings.clone();
         let todo = match (findings.is_empty(), connected.preflight.has_problems()) {
             (true, _) => "You can close this window.",
+            (false, true) if connected.preflight.blocks() => {
+                "Please have the problems below put right in Zoho: until then the connection can't be switched on. The operator sees them too."
+            }
             (false, true) => {
                 "Please have the problems below put right in Zoho; the operator sees them too. Nothing else is to be done here."
             }
@@ -173,9 +176,24 @@ fn plural(count: u64, noun: &str) -> String {
 /// A finding's severity in words.
 pub(crate) const fn severity(finding: &Finding) -> &'static str {
     match finding.severity {
+        Severity::Blocking => "Must be put right first",
         Severity::Problem => "Problem",
         Severity::Warning => "Note",
     }
+}
+
+/// What exactly a finding is about, each part by the name that Zoho's administrator knows.
+pub(crate) fn about(finding: &Finding) -> Vec<(&'static str, String)> {
+    let named = |word, name: Option<&str>| name.map(|name| (word, name.to_owned()));
+    [
+        named("scope", finding.scope.as_deref()),
+        named("module", finding.module()),
+        named("field", finding.field.as_deref()),
+        named("permission", finding.permission.map(Permission::words)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 impl IntoResponse for Page {

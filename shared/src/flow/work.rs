@@ -16,7 +16,7 @@ use super::budget::{hold_back, spender};
 use super::job::{Deadline, Job};
 use super::routine::Ended;
 use super::runs::Resend;
-use super::{Error, calculate, full, references, removal, routine, runs};
+use super::{Error, calculate, full, preflight, references, removal, routine, runs};
 
 /// The longest that a queue keeps a message back.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
@@ -57,6 +57,7 @@ pub async fn handle(ports: &Ports, message: &Work, deadline: Deadline) -> Result
             Err(Error::NotRunnable { .. }) => Ok(()),
             Err(error) => Err(error),
         },
+        Work::Preflight { connection, .. } => preflight::again(ports, connection).await,
     };
     match result {
         Err(error) => match error.disposition() {

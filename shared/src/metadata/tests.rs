@@ -88,10 +88,14 @@ fn every_field_that_is_used_is_missed() {
                 .filter(|field| field.api_name != name)
                 .collect();
             let found = check(&Settings::default(), object, &seen);
+            let wanted = match (object, name.as_str()) {
+                (Object::Account, "Modified_Time" | "AccountExternalID") => Severity::Blocking,
+                _ => Severity::Problem,
+            };
             assert!(
                 found
                     .iter()
-                    .all(|finding| finding.field == name && finding.severity == Severity::Problem),
+                    .all(|finding| finding.field == name && finding.severity == wanted),
                 "{object} {name}: {found:?}"
             );
             let place = found[0].place.clone();
@@ -197,7 +201,7 @@ fn external_ids_and_the_task_mark_are_texts() {
     let id = |data_type| field("AccountExternalID", data_type);
     assert_eq!(with(id("text")), []);
     assert_eq!(with(id("integer")), [Severity::Problem]);
-    assert_eq!(with(id("lookup")), [Severity::Problem, Severity::Problem]);
+    assert_eq!(with(id("lookup")), [Severity::Blocking, Severity::Problem]);
     assert_eq!(
         with(FieldInfo {
             read_only: true,
@@ -256,8 +260,8 @@ fn a_filter_looks_at_fields_that_can_be_read_and_at_values_that_they_can_have() 
     assert_eq!(
         found,
         [
-            (Severity::Problem, place("[0].where.field")),
-            (Severity::Problem, place("[1].all[0].where.field")),
+            (Severity::Blocking, place("[0].where.field")),
+            (Severity::Blocking, place("[1].all[0].where.field")),
             (Severity::Problem, place("[2].where.value")),
             (Severity::Problem, place("[4].where.value")),
             (Severity::Problem, place("[6].where.value")),
@@ -285,5 +289,43 @@ fn an_external_id_that_is_not_unique_is_a_warning() {
             .unwrap()
             .problem
             .contains("unique in Zoho")
+    );
+}
+
+#[test]
+fn each_finding_says_what_kind_it_is_and_which_permission_would_help() {
+    let settings = settings(json!({
+        "create_in_zoho": ["account"],
+        "objects": {"account": {
+            "filter": {"where": {"field": "Gone", "comparator": "equal", "value": "x"}},
+            "custom_fields": {"score": "integer", "rank": "integer", "files": "text"},
+            "mappings": [
+                {"zoho": "Score", "platform": "score", "direction": "push"},
+                {"zoho": "Hidden", "platform": "rank"},
+                {"zoho": "Files", "platform": "files"}
+            ]
+        }}
+    }));
+    let locked = |name: &str, data_type| FieldInfo {
+        read_only: true,
+        ..field(name, data_type)
+    };
+    let mut fields = accounts_with([locked("Score", "integer"), field("Files", "fileupload")]);
+    fields.retain(|field| field.api_name != "AccountExternalID");
+    fields.push(locked("AccountExternalID", "text"));
+    let mut found: Vec<_> = check(&settings, Object::Account, &fields)
+        .into_iter()
+        .map(|finding| (finding.code, finding.permission))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            (Code::ExternalIdNotWritable, Some(Permission::EditField)),
+            (Code::FieldMissing, Some(Permission::ViewField)),
+            (Code::FieldUnreadable, None),
+            (Code::FieldNotWritable, Some(Permission::EditField)),
+            (Code::FilterFieldMissing, Some(Permission::ViewField)),
+        ]
     );
 }

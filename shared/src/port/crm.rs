@@ -12,6 +12,7 @@ use crate::object::Object;
 use crate::row::{Outgoing, Row};
 use crate::secret::{OAuthClient, Secret};
 use crate::select::{Count, Select};
+use crate::tally::{Tallied, Tally};
 
 pub use crate::zoho_field::FieldInfo;
 
@@ -239,6 +240,12 @@ pub trait Crm: Send + Sync {
     /// # Errors
     /// See [`CrmError`].
     async fn count(&self, caller: &Caller, count: Count) -> Result<Reply<u64>, CrmError>;
+
+    /// How many records have a value in a field, or how many each of its values, by COQL.
+    ///
+    /// # Errors
+    /// See [`CrmError`].
+    async fn tally(&self, caller: &Caller, tally: &Tally) -> Result<Reply<Tallied>, CrmError>;
 
     /// A page (from 1, 200 rows) of all users, deleted and disabled ones included; only those modified since, where given.
     ///

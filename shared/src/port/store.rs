@@ -14,6 +14,7 @@ use crate::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
 use crate::journal::{Entry, Outcome};
 use crate::lack::{Lack, Lacks};
 use crate::object::Object;
+use crate::preflight::Preflight;
 use crate::record::{Candidate, Link, Record};
 use crate::run::{Run, Slice, SliceKey};
 use crate::settings::Settings;
@@ -193,6 +194,16 @@ pub trait Coordination: Send + Sync {
         connection: &ConnectionId,
         object: Object,
         lacks: &BTreeSet<Lack>,
+    ) -> Result<(), Error>;
+
+    /// The latest preflight that was kept.
+    async fn preflight(&self, connection: &ConnectionId) -> Result<Option<Preflight>, Error>;
+
+    /// Keeps a preflight in place of the one before, unless that is of later settings, or of the same and a later instant.
+    async fn keep_preflight(
+        &self,
+        connection: &ConnectionId,
+        preflight: &Preflight,
     ) -> Result<(), Error>;
 
     /// Keeps an OAuth state until it is taken or expires.

@@ -18,12 +18,13 @@ use tandem_memory::{Nobody, World};
 const GOOD: &str = "good";
 
 /// What workers and writeback are sent.
-fn known() -> [Json; 6] {
+fn known() -> [Json; 7] {
     let run = "01JD8QK3ZV5W7Y0B2C4E6G8H9J";
     [
         json!({ "kind": "slice", "version": 1, "connection": "acme", "run": run, "slice": { "stage": "tasks", "object": "task", "index": 0 } }),
         json!({ "kind": "dependants", "version": 1, "connection": "acme", "run": run, "object": "task", "parent": "account", "ids": ["7", "8"] }),
         json!({ "kind": "calculate", "version": 1, "connection": "acme", "run": run }),
+        json!({ "kind": "preflight", "version": 1, "connection": "acme" }),
         json!({ "kind": "push", "version": 1, "connection": "acme", "object": "task", "ids": ["t-1"] }),
         json!({ "kind": "retry", "version": 1, "connection": "acme", "next": "x" }),
         json!({ "kind": "edit", "version": 1, "connection": "acme", "object": "task", "edits": [

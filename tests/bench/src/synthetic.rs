@@ -21,6 +21,7 @@ use tandem::row::{Outgoing, Row};
 use tandem::secret::{OAuthClient, Secret};
 use tandem::select::{Count, Select, Which};
 use tandem::settings::Settings;
+use tandem::tally::{Tallied, Tally};
 use tandem_memory::{MadeLinks, ManualClock, Nobody};
 
 /// How far the ids of two objects lie apart; ids of one object begin after its own multiple.
@@ -239,6 +240,10 @@ impl Crm for Synthetic {
     async fn count(&self, _: &Caller, asked: Count) -> Result<Reply<u64>, CrmError> {
         let numbers = self.numbers(asked.object, asked.after, asked.to);
         Ok(self.reply(numbers.count() as u64, credit::of_select(1)))
+    }
+
+    async fn tally(&self, _: &Caller, _: &Tally) -> Result<Reply<Tallied>, CrmError> {
+        unasked()
     }
 
     async fn users(

@@ -24,6 +24,7 @@ macro_rules! __clauses {
         coordination: [
             a_cursor_moves_from_where_it_stands,
             what_zoho_does_not_show_is_kept_by_object,
+            the_preflight_of_the_latest_settings_is_kept,
             a_cursor_is_moved_by_one,
             a_lease_has_one_holder_until_it_runs_out,
             a_lease_is_given_back_by_its_holder_only,

@@ -11,9 +11,10 @@ use tandem::identifier::{ConnectionId, Digest, ZohoId};
 use tandem::lack::{Lack, Lacks};
 use tandem::object::Object;
 use tandem::port::{Browser, OAuthState, Progress, Store};
+use tandem::preflight::Preflight;
 use tandem::run::{Counter, Counters, Run, RunKind, RunStatus, Slice, SliceKey, Stage};
 
-use crate::samples::{run, zoho};
+use crate::samples::{preflight, run, zoho};
 use crate::setting::{CONTENDERS, Setting, assert_conflict, assert_refused, one_wins, walk};
 
 type Stores = Setting<dyn Store>;
@@ -67,6 +68,30 @@ pub(crate) async fn what_zoho_does_not_show_is_kept_by_object(at: &Stores) {
         keep(object, &none).await.unwrap();
     }
     assert_eq!(at.port.lacks(&id).await.unwrap(), Lacks::new());
+}
+
+pub(crate) async fn the_preflight_of_the_latest_settings_is_kept(at: &Stores) {
+    let [id, alike, _] = at.look_alikes();
+    let kept = async |id: &ConnectionId| at.port.preflight(id).await.unwrap();
+    assert_eq!(kept(&id).await, None);
+    let of = |settings, seconds| preflight(settings, at.after(seconds));
+    let keep = async |preflight: &Preflight| at.port.keep_preflight(&id, preflight).await.unwrap();
+    let first = of(3, 10);
+    keep(&first).await;
+    assert_eq!(kept(&id).await, Some(first.clone()));
+    for older in [of(2, 99), of(3, 9)] {
+        keep(&older).await;
+        assert_eq!(kept(&id).await, Some(first.clone()), "{older:?}");
+    }
+    let again = Preflight {
+        credits: 7,
+        ..first
+    };
+    for later in [again, of(3, 11), of(4, 0), of(10, 0)] {
+        keep(&later).await;
+        assert_eq!(kept(&id).await, Some(later));
+    }
+    assert_eq!(kept(&alike).await, None);
 }
 
 pub(crate) async fn a_cursor_is_moved_by_one(at: &Stores) {

@@ -2,8 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use tandem::connection::{Connection, Status};
+use tandem::data_centre::Environment;
+use tandem::finding::{Code, Finding, Permission, Severity};
 use tandem::identifier::{ConnectionId, Digest, FieldName, PlatformId, RunId, ZohoId};
 use tandem::object::Object;
+use tandem::preflight::{Coverage, Filled, Licence, Preflight, Shared};
 use tandem::record::{Candidate, Link, Pending, Record, RemovalReason, Standing};
 use tandem::value::{Reference, Value};
 
@@ -104,6 +107,56 @@ pub(crate) fn candidate(
         run: found,
         reason: RemovalReason::Gone,
         held: false,
+    }
+}
+
+/// A preflight with something of everything.
+pub(crate) fn preflight(settings: u64, at: Timestamp) -> Preflight {
+    let finding = Finding {
+        scope: Some("ZohoCRM.org.READ".into()),
+        field: Some("External_ID".into()),
+        permission: Some(Permission::ViewField),
+        examples: vec!["A-1".into(), String::new()],
+        ..Finding::new(
+            Code::ExternalIdShared,
+            Severity::Warning,
+            "37 values are shared",
+            "mend it",
+        )
+    };
+    let filled = |shared| Filled {
+        records: u64::MAX,
+        filled: 0,
+        shared,
+    };
+    Preflight {
+        at,
+        settings,
+        findings: vec![
+            finding.of(Object::Account),
+            Finding::new(Code::NotLookedAt, Severity::Blocking, "", ""),
+        ],
+        visible: vec![(Object::Account, 5_000), (Object::Task, 0)],
+        coverage: vec![Coverage {
+            object: Object::Contact,
+            field: "Email".into(),
+            unique: true,
+            all: filled(Some(Shared {
+                values: 37,
+                records: 80,
+                compared: 10_000,
+                complete: false,
+                examples: vec!["ünïcode".into()],
+            })),
+            in_scope: Some(filled(None)),
+        }],
+        licence: Some(Licence {
+            edition: "Enterprise".into(),
+            users: 12,
+            daily_credits: 62_000,
+        }),
+        environment: Environment::Sandbox,
+        credits: 42,
     }
 }
 

@@ -11,6 +11,7 @@ use tandem::port::{
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret};
 use tandem::select::{Count, Select};
+use tandem::tally::{Tallied, Tally};
 
 /// No Zoho at all.
 pub struct Nobody;
@@ -54,6 +55,10 @@ impl Crm for Nobody {
     }
 
     async fn count(&self, _: &Caller, _: Count) -> Result<Reply<u64>, CrmError> {
+        nothing()
+    }
+
+    async fn tally(&self, _: &Caller, _: &Tally) -> Result<Reply<Tallied>, CrmError> {
         nothing()
     }
 

@@ -18,6 +18,7 @@ use tandem::port::{
 use tandem::row::{Outgoing, Row, lookup_id};
 use tandem::secret::{OAuthClient, Secret};
 use tandem::select::{Count, Select, Which};
+use tandem::tally::{Tallied, Tally};
 
 use crate::lock::locked;
 use crate::{ManualClock, Nobody};
@@ -206,6 +207,10 @@ impl Crm for RowsZoho {
                     .count()
             });
         Ok(self.reply(count as u64, credit::of_select(1)))
+    }
+
+    async fn tally(&self, caller: &Caller, tally: &Tally) -> Result<Reply<Tallied>, CrmError> {
+        Nobody.tally(caller, tally).await
     }
 
     async fn users(

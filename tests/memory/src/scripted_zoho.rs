@@ -15,6 +15,7 @@ use tandem::port::{
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret};
 use tandem::select::{Count, Select};
+use tandem::tally::{Tallied, Tally};
 
 use crate::fields::usual_fields;
 use crate::lock::locked;
@@ -330,6 +331,11 @@ impl Crm for ScriptedZoho {
     async fn count(&self, caller: &Caller, _: Count) -> Result<Reply<u64>, CrmError> {
         self.api("count", caller)?;
         Ok(reply(0))
+    }
+
+    async fn tally(&self, caller: &Caller, _: &Tally) -> Result<Reply<Tallied>, CrmError> {
+        self.api("tally", caller)?;
+        Ok(reply(Tallied::default()))
     }
 
     async fn users(

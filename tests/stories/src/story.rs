@@ -16,6 +16,7 @@ use tandem::flow::{edits, poll, runs, work, writeback};
 use tandem::identifier::{ConnectionId, FieldName, RunId, ZohoId};
 use tandem::journal::Entry;
 use tandem::message::{Edit, Work, Writeback};
+use tandem::oauth;
 use tandem::object::Object;
 use tandem::port::{Connections as _, Coordination as _, Due, Ports, Records as _};
 use tandem::record::Record;
@@ -29,14 +30,6 @@ use zoho_sim::oauth::{Client, Grant};
 
 /// The connection of a story.
 pub const CONNECTION: &str = "acme";
-
-/// The scopes that Tandem asks for, as far as a story needs them.
-const SCOPES: [&str; 4] = [
-    "ZohoCRM.modules.ALL",
-    "ZohoCRM.users.READ",
-    "ZohoCRM.coql.READ",
-    "ZohoCRM.settings.fields.READ",
-];
 
 /// How long an invocation may take.
 const INVOCATION: SignedDuration = SignedDuration::from_mins(5);
@@ -131,7 +124,7 @@ impl Story {
                 client: format!("client-{centre}"),
                 organisation: self.organisation,
                 user,
-                scopes: SCOPES.map(str::to_owned).to_vec(),
+                scopes: oauth::SCOPES.map(|scope| scope.name.to_owned()).to_vec(),
                 dc: spec.dc.parse().unwrap_or_default(),
             };
             model.oauth.issue(grant, self.world.now())

@@ -16,7 +16,9 @@ use crate::extract::{Body, OfConnection, Query};
 use crate::lifecycle;
 use crate::paging::{Limit, Listing, Question};
 use crate::problem::{Kind, Problem};
-use crate::view::{ConnectionDetail, ConnectionView, Credits, FindingView, PreflightView};
+use crate::view::{
+    ConnectionDetail, ConnectionView, Credits, FindingView, PreflightSummary, PreflightView,
+};
 
 /// A new connection.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -118,7 +120,7 @@ pub(super) async fn create(
     ))
 }
 
-/// A connection, with what it spends of the organisation's credits and what Zoho does not show.
+/// A connection, with what it spends of the organisation's credits, what Zoho does not show, and the latest preflight in short.
 #[utoipa::path(get, path = "/connections/{connection}", tag = "connections", operation_id = "get_connection", params(OfConnection),
     responses((status = 200, description = "The connection", body = ConnectionDetail), (status = 404, description = "There is none")))]
 pub(super) async fn show(
@@ -127,19 +129,19 @@ pub(super) async fn show(
 ) -> Result<Json<ConnectionDetail>, Problem> {
     let ports = &deps.ports;
     let connection = lifecycle::find(ports, &of.connection).await?;
-    let share = ports
-        .store
-        .settings(&of.connection)
-        .await?
-        .settings
-        .credit_share;
+    let settings = ports.store.settings(&of.connection).await?;
+    let share = settings.settings.credit_share;
     let since = Bucket::day_before(ports.clock.now());
     let spent = ports.store.credits_spent(&of.connection, since).await?;
     let lacks = ports.store.lacks(&of.connection).await?;
+    let preflight = ports.store.preflight(&of.connection).await?;
     let findings = lacks
         .iter()
         .flat_map(|(object, lacks)| lacks.iter().map(|lack| FindingView::of_lack(*object, lack)));
     Ok(Json(ConnectionDetail {
+        preflight: preflight
+            .as_ref()
+            .map(|preflight| PreflightSummary::new(preflight, settings.version)),
         findings: findings.collect(),
         credits: Credits::new(&connection, share, spent),
         connection: view(&deps, &connection),
@@ -161,11 +163,12 @@ pub(super) async fn rename(
 /// Switches a granted connection on.
 ///
 /// Routine syncs begin at once, and so does the first full sync unless one completed before; later full syncs wait for the night. Switching
-/// on what is on changes nothing.
+/// on what is on changes nothing. A preflight comes first, unless one of the last ten minutes found nothing that blocks: where it does, the
+/// connection stays off, and the problem's `findings` say why and what helps.
 #[utoipa::path(post, path = "/connections/{connection}/enable", tag = "connections", operation_id = "enable_connection",
     params(OfConnection), responses(
         (status = 200, description = "It is on", body = ConnectionView),
-        (status = 409, description = "Access is not granted"),
+        (status = 409, description = "Access is not granted, or the preflight found what blocks: see `findings`"),
     ))]
 pub(super) async fn enable(
     State(deps): State<Deps>,
@@ -207,9 +210,31 @@ pub(super) async fn disconnect(
     Ok(Json(view(&deps, &connection)))
 }
 
+/// The latest preflight. One follows after connecting and after each change of the settings.
+#[utoipa::path(get, path = "/connections/{connection}/preflight", tag = "connections", operation_id = "get_preflight",
+    params(OfConnection), responses(
+        (status = 200, description = "What was found, when, and under which version of the settings", body = PreflightView),
+        (status = 404, description = "There is no such connection, or its organisation was never looked at"),
+    ))]
+pub(super) async fn latest_preflight(
+    State(deps): State<Deps>,
+    of: OfConnection,
+) -> Result<Json<PreflightView>, Problem> {
+    let connection = lifecycle::find(&deps.ports, &of.connection).await?;
+    let kept = deps.ports.store.preflight(&connection.id).await?;
+    let kept = kept.ok_or_else(|| {
+        Problem::not_found(format!(
+            "preflight of connection {} yet: send a POST to this address",
+            connection.id
+        ))
+    })?;
+    Ok(Json(PreflightView::from(&kept)))
+}
+
 /// Looks at the organisation's scopes, modules, fields and permissions, and says what lacks for the sync to work and what helps.
 ///
-/// Costs a few of its credits.
+/// Costs some ten of its credits, and up to fifteen more for each field that holds ids and that Zoho does not keep unique. What was found is
+/// kept with the connection.
 #[utoipa::path(post, path = "/connections/{connection}/preflight", tag = "connections", operation_id = "preflight_connection",
     params(OfConnection), responses(
         (status = 200, description = "What was found", body = PreflightView),

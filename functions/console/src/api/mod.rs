@@ -83,7 +83,10 @@ fn described() -> OpenApiRouter<Deps> {
         .routes(routes!(connections::enable))
         .routes(routes!(connections::pause))
         .routes(routes!(connections::disconnect))
-        .routes(routes!(connections::preflight))
+        .routes(routes!(
+            connections::latest_preflight,
+            connections::preflight
+        ))
         .routes(routes!(settings::show, settings::replace))
         .routes(routes!(settings::export))
         .routes(routes!(settings::history))

@@ -108,6 +108,7 @@ pub(super) async fn replace(
     lifecycle::note(ports, &of.connection, "settings saved", &reason).await;
     // What was refused under the settings before is worth another try under these (W7).
     flow::writeback::send_retry(ports, &of.connection).await;
+    preflight::send(ports, &of.connection).await;
     let answer = SavedSettings {
         version: saved.version,
         saved_at: saved.saved_at,
@@ -162,7 +163,12 @@ pub(super) async fn look_up(
             .filter(move |finding| finding.severity == severity)
             .filter_map(|finding| finding.mistake().map(Mistake::from))
     };
-    refuse(of(Severity::Problem).collect())?;
+    refuse(
+        [Severity::Blocking, Severity::Problem]
+            .into_iter()
+            .flat_map(of)
+            .collect(),
+    )?;
     let unread = held.unread.iter().map(|object| Mistake {
         path: format!("$.objects.{object}"),
         problem: format!(

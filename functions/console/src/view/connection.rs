@@ -6,7 +6,7 @@ use tandem::connection::Connection;
 use tandem::credit::Budget;
 use utoipa::ToSchema;
 
-use super::{FindingView, Status};
+use super::{FindingView, PreflightSummary, Status};
 
 /// A connection.
 #[derive(Debug, Serialize, ToSchema)]
@@ -67,6 +67,8 @@ pub(crate) struct ConnectionDetail {
     pub credits: Credits,
     /// What Zoho did not show when each object was last read, and what helps. The preflight looks at everything.
     pub findings: Vec<FindingView>,
+    /// The latest preflight, in short; none: the organisation was never looked at.
+    pub preflight: Option<PreflightSummary>,
 }
 
 /// What a connection spends of its organisation's API credits.

@@ -87,6 +87,8 @@ pub(crate) enum MessageKind {
     Dependants,
     /// Calculate an organisation's accounts that are marked for it.
     Calculate,
+    /// Look at the organisation anew, because settings were saved.
+    Preflight,
     /// Look at records' pending edits.
     Push,
     /// Try once more what is parked.
@@ -182,6 +184,7 @@ fn said(letter: &Letter) -> Said {
                     run: Some(run.to_string()),
                     ..bare(MessageKind::Calculate, object)
                 },
+                Work::Preflight { .. } => bare(MessageKind::Preflight, None),
             }
         }
         Letter::Writeback(Writeback::Push { object, ids, .. }) => Said {

@@ -14,11 +14,11 @@ pub(crate) use connection::{ConnectionDetail, ConnectionView, Credits};
 pub(crate) use dead_letter::{DeadLetterQueue, Named, Queue};
 pub(crate) use log::LogLine;
 pub(crate) use names::{
-    ChoicesMode, ConflictPolicy, CounterName, Direction, MappingDirection, NullMeans, ObjectName,
-    Outcome, RemovalReason, RunKind, RunStatus, Severity, Side, SourceMode, Stage, Status,
-    UnlinkedStanding, VerdictName,
+    ChoicesMode, ConflictPolicy, CounterName, Direction, Environment, FindingCode,
+    MappingDirection, NullMeans, ObjectName, Outcome, PermissionName, RemovalReason, RunKind,
+    RunStatus, Severity, Side, SourceMode, Stage, Status, UnlinkedStanding, VerdictName,
 };
-pub(crate) use preflight::{FindingView, PreflightView};
+pub(crate) use preflight::{FindingView, PreflightSummary, PreflightView};
 pub(crate) use preview::PreviewView;
 pub(crate) use record::{ParkedRecord, RecordDetail, RecordView, Removal, Unlinked};
 pub(crate) use run::{RunDetail, RunView};

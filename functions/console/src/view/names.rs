@@ -1,8 +1,9 @@
 //! The closed sets of words that the API uses. Each mirrors a set of the domain; a word that is new there breaks the build here.
 
 use serde::{Deserialize, Serialize};
-use tandem::flow::preflight;
-use tandem::{certificate, connection, journal, object, record, run, settings};
+use tandem::{
+    certificate, connection, data_centre, finding, journal, object, record, run, settings,
+};
 use utoipa::ToSchema;
 
 macro_rules! mirror {
@@ -219,12 +220,105 @@ mirror! {
 }
 
 mirror! {
-    /// How much a finding matters: `problem` (something will not sync) or `warning` (something may not be as intended).
-    Severity of preflight::Severity {
+    /// How much a finding matters: `blocking` (the connection must not be switched on), `problem` (something will not sync) or `warning`
+    /// (something may not be as intended).
+    Severity of finding::Severity {
+        /// The connection must not be switched on.
+        Blocking,
         /// Something will not sync.
         Problem,
         /// Something may not be as intended.
         Warning,
+    }
+}
+
+mirror! {
+    /// What kind of finding it is; these names are stable.
+    FindingCode of finding::Code {
+        /// A scope was not granted.
+        ScopeMissing,
+        /// The organisation's details can't be read.
+        OrganisationUnreadable,
+        /// Users can't be read.
+        UsersUnreadable,
+        /// A module's records can't be read.
+        ModuleUnreadable,
+        /// A module's fields can't be read.
+        FieldsUnreadable,
+        /// Modified_Time is hidden.
+        ModifiedTimeHidden,
+        /// The external-id field does not exist or is hidden.
+        ExternalIdMissing,
+        /// The external-id field is of a type that holds no ids, or perhaps none.
+        ExternalIdUnfit,
+        /// The external-id field can't be written, and records are to be created with it.
+        ExternalIdNotWritable,
+        /// Zoho does not keep the external-id field's values apart.
+        ExternalIdNotUnique,
+        /// Records have no external id.
+        ExternalIdUnfilled,
+        /// Records share an external id.
+        ExternalIdShared,
+        /// How the external ids are filled could not be counted.
+        ExternalIdUncounted,
+        /// A field takes fewer characters than ids may have.
+        IdFieldShort,
+        /// A mapped field does not exist or is hidden.
+        FieldMissing,
+        /// A mapped field can't be read in lists.
+        FieldUnreadable,
+        /// A mapped field's type does not go, or not always, with the platform's.
+        FieldUnfit,
+        /// A mapped field that is to be written can't be.
+        FieldNotWritable,
+        /// A lookup that ties a record to another is hidden.
+        ParentFieldHidden,
+        /// A field that the filter uses does not exist or is hidden.
+        FilterFieldMissing,
+        /// A field that the filter uses can't be read in lists.
+        FilterFieldUnreadable,
+        /// The filter compares a field with what it never holds, or perhaps never.
+        FilterValueUnfit,
+        /// The field for the platform's task ids does not exist or is hidden.
+        TaskMarkMissing,
+        /// The field for the platform's task ids can't take them.
+        TaskMarkUnfit,
+        /// The granting user sees no account at all.
+        NoAccounts,
+        /// The organisation's edition is unknown or allows few credits.
+        FewCredits,
+        /// It is a sandbox or a developer's organisation.
+        NotProduction,
+        /// The organisation could not be looked at.
+        NotLookedAt,
+    }
+}
+
+mirror! {
+    /// What the granting user's profile lacks in Zoho.
+    PermissionName of finding::Permission {
+        /// To see the organisation's details.
+        ViewOrganisation,
+        /// To see users.
+        ViewUsers,
+        /// To see the module's records.
+        ViewModule,
+        /// To see the field.
+        ViewField,
+        /// To edit the field.
+        EditField,
+    }
+}
+
+mirror! {
+    /// What kind of organisation it is: one that people work in, or one of Zoho's sandboxes or developer editions.
+    Environment of data_centre::Environment {
+        /// One that people work in.
+        Production,
+        /// A copy to try things in.
+        Sandbox,
+        /// One for developers.
+        Developer,
     }
 }
 

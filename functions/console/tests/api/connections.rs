@@ -40,6 +40,7 @@ async fn a_connection_is_made_and_shown() {
     let mut detail = expected;
     detail["credits"] = json!({"spent": 0, "ceiling": null, "share": 50});
     detail["findings"] = json!([]);
+    detail["preflight"] = json!(null);
     assert_eq!(desk.get("/api/connections/acme").await.with(200), detail);
 }
 
@@ -315,22 +316,6 @@ async fn a_grant_that_zoho_does_not_revoke_is_revoked_by_asking_again() {
 }
 
 #[tokio::test]
-async fn preflight_tells_what_lacks() {
-    let desk = Desk::with_acme().await;
-    desk.zoho.hides(Object::Account, "AccountExternalID");
-    let found = desk.ask("/api/connections/acme/preflight").await.with(200);
-    assert_eq!(found["ready"], false);
-    assert_eq!(found["visible"]["account"], 0);
-    assert!(
-        found["findings"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|finding| finding["field"] == "AccountExternalID")
-    );
-}
-
-#[tokio::test]
 async fn what_zoho_does_not_show_is_among_the_findings() {
     let desk = Desk::with_acme().await;
     let shown = desk.get("/api/connections/acme").await.with(200);
@@ -343,7 +328,10 @@ async fn what_zoho_does_not_show_is_among_the_findings() {
         .unwrap();
     let shown = desk.get("/api/connections/acme").await.with(200);
     let finding = &shown["findings"][0];
+    assert_eq!(finding["code"], "field_missing");
     assert_eq!(finding["severity"], "problem");
+    assert_eq!(finding["module"], "Deals");
+    assert_eq!(finding["permission"], "view_field");
     assert_eq!(finding["object"], "deal");
     assert_eq!(finding["field"], "Amount");
     for words in ["what", "remedy"] {

@@ -127,6 +127,7 @@ async fn every_route_names_the_unknown_connection() {
         "/runs/01JD8QK3ZV5W7Y0B2C4E6G8H9J",
         "/log",
         "/parked",
+        "/preflight",
         "/removals/account",
         "/account",
         "/account/A-1",

@@ -18,6 +18,7 @@ mod guard;
 mod log;
 mod lookup;
 mod parked;
+mod preflight;
 mod preview;
 mod records;
 mod removals;

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, header};
 use serde_json::json;
-use tandem::message::Writeback;
+use tandem::message::{Work, Writeback};
 use tandem_memory::{Failure, Fault, When};
 
 use super::desk::{Desk, NOW};
@@ -47,6 +47,11 @@ async fn saved_settings_have_parked_edits_tried_again() {
         .with(200);
     let sent = desk.world.queue.take_writeback().unwrap().message;
     assert!(matches!(sent, Writeback::Retry { next: None, .. }));
+    let sent = desk.world.queue.take_work().unwrap().message;
+    assert!(
+        matches!(sent, Work::Preflight { .. }),
+        "the organisation is looked at anew"
+    );
     desk.put_settings("acme", "\"0\"", &json!({}))
         .await
         .problem(412);

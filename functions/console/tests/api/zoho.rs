@@ -14,6 +14,7 @@ use tandem::port::{
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret};
 use tandem::select::{Count, Select};
+use tandem::tally::{Tallied, Tally};
 use tandem_memory::{ManualClock, Nobody, field, usual_fields};
 
 #[derive(Default)]
@@ -86,8 +87,14 @@ impl Crm for EmptyZoho {
         Ok(())
     }
 
-    async fn organisation(&self, caller: &Caller) -> Result<Reply<GrantedOrganisation>, CrmError> {
-        Nobody.organisation(caller).await
+    async fn organisation(&self, _: &Caller) -> Result<Reply<GrantedOrganisation>, CrmError> {
+        reply(GrantedOrganisation {
+            id: "zgid-acme".to_owned(),
+            name: "acme inc.".to_owned(),
+            time_zone: "Europe/Berlin".to_owned(),
+            edition: "Enterprise".to_owned(),
+            users: 10,
+        })
     }
 
     async fn fields(&self, _: &Caller, object: Object) -> Result<Reply<Vec<FieldInfo>>, CrmError> {
@@ -112,6 +119,10 @@ impl Crm for EmptyZoho {
 
     async fn count(&self, _: &Caller, _: Count) -> Result<Reply<u64>, CrmError> {
         reply(0)
+    }
+
+    async fn tally(&self, _: &Caller, _: &Tally) -> Result<Reply<Tallied>, CrmError> {
+        reply(Tallied::default())
     }
 
     async fn users(

@@ -6,7 +6,7 @@ use tandem::data_centre::DataCentre;
 use tandem::journal::Outcome;
 use tandem::object::Object;
 use tandem::port::Coordination as _;
-use tandem_memory::{Fault, When};
+use tandem_memory::{Fault, Granting, When};
 
 use crate::story::{Return, Story};
 
@@ -188,6 +188,34 @@ async fn what_the_organisation_lacks_is_shown_and_logged() {
 }
 
 #[tokio::test]
+async fn a_finding_names_its_code_module_field_and_permission() {
+    let story = Story::begin().await;
+    story.zoho.hide(Object::Account, "AccountExternalID");
+    let shown = story.connects("acme", story.acme_grants()).await;
+    shown.says(200, "data-code=\"external_id_missing\"");
+    shown.says(200, "Must be put right first");
+    shown.says(200, "be switched on");
+    shown.says(200, "module: <code>Accounts</code>");
+    shown.says(200, "field: <code>AccountExternalID</code>");
+    shown.says(200, "permission: <code>view the field</code>");
+    let acme = "acme".parse().unwrap();
+    let kept = story.world.store.preflight(&acme).await.unwrap().unwrap();
+    assert!(kept.blocks());
+}
+
+#[tokio::test]
+async fn a_sandbox_is_noticed() {
+    let story = Story::begin().await;
+    let grants = Granting {
+        api_domain: "https://sandbox.zohoapis.eu".to_owned(),
+        ..story.acme_grants()
+    };
+    let shown = story.connects("acme", grants).await;
+    shown.says(200, "data-code=\"not_production\"");
+    shown.says(200, "a sandbox");
+}
+
+#[tokio::test]
 async fn a_check_that_fails_does_not_undo_the_connection() {
     let story = Story::begin().await;
     let browser = story.browser();
@@ -198,6 +226,12 @@ async fn a_check_that_fails_does_not_undo_the_connection() {
     let back = Return::granted(&state, "1000.code");
     let shown = browser.comes_back(&back).await;
     shown.says(200, "could not be looked at");
+    let acme = "acme".parse().unwrap();
+    let kept = story.world.store.preflight(&acme).await.unwrap().unwrap();
+    assert!(
+        !kept.is_conclusive(),
+        "it is no ground to switch the connection on"
+    );
     assert_eq!(story.status().await, Status::Paused);
 }
 

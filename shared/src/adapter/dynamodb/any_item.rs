@@ -96,6 +96,16 @@ fn stored() -> Vec<(Value, Read)> {
                 ledger::link_of(&acme, Object::Contact, item).map(|found| format!("{found:?}"))
             },
         ),
+        (
+            value!({ "pk": "c#acme", "sk": "preflight", "settings": 3, "at": 5, "preflight": {
+                "at": AT, "settings": 3, "visible": [["account", 5]], "environment": "production", "credits": 14,
+                "findings": [{ "code": "external_id_shared", "severity": "warning", "object": "account", "field": "External_ID",
+                    "what": "shared", "remedy": "mend it", "examples": [SECRET] }],
+                "coverage": [{ "object": "account", "field": "External_ID", "unique": false,
+                    "all": { "records": 5, "filled": 4, "shared": { "values": 1, "records": 2, "compared": 4, "complete": true, "examples": [SECRET] } } }],
+                "licence": { "edition": "Enterprise", "users": 5, "daily_credits": 50000 } } }),
+            |item| coordination::preflight_of(item).map(|found| format!("{found:?}")),
+        ),
     ]
 }
 

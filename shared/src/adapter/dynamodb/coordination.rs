@@ -21,6 +21,7 @@ use crate::identifier::{ConnectionId, Digest, RunId};
 use crate::lack::{Lack, Lacks};
 use crate::object::Object;
 use crate::port::{Browser, Coordination, Error, OAuthState, Page, Progress};
+use crate::preflight::Preflight;
 use crate::run::{Run, Slice, SliceKey};
 
 /// A cursor.
@@ -65,6 +66,17 @@ struct StoredLacks {
     lacks: BTreeSet<Lack>,
 }
 
+/// The latest preflight, with what decides whether another one is later.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredPreflight {
+    pk: String,
+    sk: String,
+    settings: u64,
+    /// In nanoseconds since the epoch, so that instants compare as numbers.
+    at: i64,
+    preflight: Preflight,
+}
+
 /// The credits of an hour.
 #[derive(Debug, Deserialize)]
 struct StoredCredits {
@@ -92,6 +104,17 @@ fn at_cursor(cursor: Option<Cursor>) -> Guard {
 
 fn nanoseconds(at: Timestamp) -> i64 {
     i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+fn no_later_than(settings: u64, at: Timestamp) -> Guard {
+    Guard::saying(
+        "attribute_not_exists(pk) OR #settings < :settings OR (#settings = :settings AND #at <= :at)",
+        vec![("#settings", "settings"), ("#at", "at")],
+        vec![
+            (":settings", number(settings)),
+            (":at", number(nanoseconds(at))),
+        ],
+    )
 }
 
 fn free_for(holder: &str, now: Timestamp) -> Guard {
@@ -143,6 +166,17 @@ pub(super) fn state_of(item: Item) -> Result<OAuthState, Error> {
         browser: Browser(browser),
         expires_at: void_at,
     })
+}
+
+pub(super) fn preflight_of(item: Item) -> Result<Preflight, Error> {
+    let StoredPreflight {
+        pk: _,
+        sk: _,
+        settings: _,
+        at: _,
+        preflight,
+    } = from_item("a preflight", item)?;
+    Ok(preflight)
 }
 
 #[async_trait]
@@ -316,6 +350,32 @@ impl Coordination for DynamoStore {
             .send()
             .await
             .map_err(failed("PutItem"))?;
+        Ok(())
+    }
+
+    async fn preflight(&self, connection: &ConnectionId) -> Result<Option<Preflight>, Error> {
+        let pk = names::of_connection(connection);
+        let stored = self
+            .get(&self.tables.state, pk, names::PREFLIGHT.to_owned())
+            .await?;
+        stored.map(preflight_of).transpose()
+    }
+
+    async fn keep_preflight(
+        &self,
+        connection: &ConnectionId,
+        preflight: &Preflight,
+    ) -> Result<(), Error> {
+        let Preflight { at, settings, .. } = *preflight;
+        let item = to_item(&StoredPreflight {
+            pk: names::of_connection(connection),
+            sk: names::PREFLIGHT.to_owned(),
+            settings,
+            at: nanoseconds(at),
+            preflight: preflight.clone(),
+        })?;
+        self.put(&self.tables.state, item, no_later_than(settings, at))
+            .await?;
         Ok(())
     }
 

@@ -72,6 +72,9 @@ pub(super) fn lack(object: Object) -> String {
     format!("{LACKS}{object}")
 }
 
+/// The sort key of the latest preflight.
+pub(super) const PREFLIGHT: &str = "preflight";
+
 /// The sort key of a lease.
 pub(super) fn lease(name: &str) -> String {
     format!("lease#{name}")

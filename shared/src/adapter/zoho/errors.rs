@@ -107,10 +107,15 @@ impl Problem {
         if let Some(first) = several.and_then(|several| several.iter().find_map(Self::of)) {
             return Some(first);
         }
-        let message = wire::text(json, "message").unwrap_or_default();
+        let message = told(wire::text(json, "message").unwrap_or_default());
+        let permissions = permissions(details);
         Some(Self {
             code: code(given),
-            message: told(message),
+            message: match (message.is_empty(), permissions.is_empty()) {
+                (_, true) => message,
+                (true, false) => format!("lacking {permissions}"),
+                (false, false) => format!("{message}, lacking {permissions}"),
+            },
             field: field(details),
             duplicate_of: details
                 .get("duplicate_record")
@@ -202,6 +207,19 @@ pub(super) fn code(given: &str) -> String {
     } else {
         "UNKNOWN".to_owned()
     }
+}
+
+/// The permissions that the details of a problem name, as far as they look like such.
+fn permissions(details: &Value) -> String {
+    let named = details.get("permissions").and_then(Value::as_array);
+    let names: Vec<&str> = named
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .filter(|name| code(name) == *name)
+        .take(5)
+        .collect();
+    names.join(", ")
 }
 
 /// The field that the details of a problem name.

@@ -7,6 +7,7 @@
 mod errors;
 mod oauth;
 mod read;
+mod tally;
 #[cfg(test)]
 mod tests;
 pub mod transport;
@@ -29,6 +30,7 @@ use crate::port::{
 use crate::row::Outgoing;
 use crate::secret::{OAuthClient, Secret};
 use crate::select::{Count, Select};
+use crate::tally::{Tallied, Tally};
 
 /// The most records of one write (Zoho CRM v8, "Insert records", "Update records").
 pub const WRITE_RECORDS: usize = 100;
@@ -112,6 +114,10 @@ impl Crm for ZohoCrm {
 
     async fn count(&self, caller: &Caller, count: Count) -> Result<Reply<u64>, CrmError> {
         self.read_count(caller, count).await
+    }
+
+    async fn tally(&self, caller: &Caller, tally: &Tally) -> Result<Reply<Tallied>, CrmError> {
+        self.read_tally(caller, tally).await
     }
 
     async fn users(

@@ -69,7 +69,7 @@ impl ZohoCrm {
         wire::reply(&what, &response, count, credit::of_select(1))
     }
 
-    async fn coql(&self, caller: &Caller, question: &str) -> Result<Response, CrmError> {
+    pub(super) async fn coql(&self, caller: &Caller, question: &str) -> Result<Response, CrmError> {
         let body = serde_json::json!({ "select_query": question }).to_string();
         self.call(caller, Method::Post, "coql", None, body.into_bytes())
             .await
@@ -149,7 +149,7 @@ impl ZohoCrm {
 }
 
 /// What a COQL call asks for, with the scopes it needs.
-fn asked_by_coql(object: Object) -> Result<String, CrmError> {
+pub(super) fn asked_by_coql(object: Object) -> Result<String, CrmError> {
     if object == Object::User {
         let message = "COQL does not know users; they are read page by page";
         return Err(errors::refused("NOT_SUPPORTED", message));
@@ -199,7 +199,7 @@ fn refusal_or(what: &str, response: &Response, why: Unreadable) -> CrmError {
 }
 
 /// A list under its name.
-fn list(what: &str, response: &Response, name: &str) -> Result<Vec<Value>, CrmError> {
+pub(super) fn list(what: &str, response: &Response, name: &str) -> Result<Vec<Value>, CrmError> {
     if response.status != 200 {
         return Err(errors::refusal(what, response));
     }
@@ -211,7 +211,7 @@ fn list(what: &str, response: &Response, name: &str) -> Result<Vec<Value>, CrmEr
 }
 
 /// The only number in the only row, whatever Zoho calls the column.
-fn counted(what: &str, response: &Response) -> Result<u64, CrmError> {
+pub(super) fn counted(what: &str, response: &Response) -> Result<u64, CrmError> {
     let rows = list(what, response, "data")?;
     let columns = match rows.as_slice() {
         [Value::Object(row)] => row

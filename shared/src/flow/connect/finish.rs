@@ -8,11 +8,12 @@ use crate::data_centre::{ApiDomain, DataCentre};
 use crate::flow::Error;
 use crate::flow::lease::{self, Lease};
 use crate::flow::note::note;
-use crate::flow::preflight::{self, Finding, Preflight, Severity};
+use crate::flow::preflight;
 use crate::identifier::{ConnectionId, Digest};
 use crate::journal::Outcome;
 use crate::oauth::{self, Callback};
 use crate::port::{self, Caller, CrmError, Grant, GrantedOrganisation, OAuthState, Ports};
+use crate::preflight::Preflight;
 use crate::secret::{OAuthClient, Secret, Tokens};
 
 use super::{Refusal, is_random};
@@ -440,19 +441,27 @@ async fn revoke(ports: &Ports, connection: &ConnectionId, centre: DataCentre, re
 
 /// The first preflight; the connection stands whatever comes of it.
 async fn look(ports: &Ports, connection: &Connection) -> Preflight {
-    match preflight::run(ports, connection).await {
-        Ok(preflight) => preflight,
-        Err(error) => Preflight {
-            findings: vec![Finding {
-                severity: Severity::Warning,
-                object: None,
-                field: None,
-                what: format!("the organisation could not be looked at: {error}"),
-                remedy: "run the check again in the console".to_owned(),
-            }],
-            visible: Vec::new(),
-        },
+    let error = match preflight::run(ports, connection).await {
+        Ok(preflight) => return preflight,
+        Err(error) => error,
+    };
+    let settings = match ports.store.settings(&connection.id).await {
+        Ok(settings) => settings.version,
+        // No settings are older, so whatever was kept stays.
+        Err(_) => 0,
+    };
+    let failed = Preflight::failed(
+        ports.clock.now(),
+        settings,
+        preflight::environment(connection),
+        &error.to_string(),
+    );
+    // It takes the place of what was found with the grant before.
+    if let Err(error) = ports.store.keep_preflight(&connection.id, &failed).await {
+        let error: &dyn std::error::Error = &error;
+        tracing::warn!(connection.id = %connection.id, error, "a preflight that failed is not kept");
     }
+    failed
 }
 
 /// Logs how it ended; a log that can't be written does not undo it.

@@ -21,6 +21,7 @@ use crate::port::{
 };
 use crate::row::Outgoing;
 use crate::select::{Count, Select};
+use crate::tally::{Tallied, Tally};
 
 use super::Error;
 use token::State;
@@ -133,6 +134,15 @@ impl Session {
             .await
     }
 
+    /// How many records have a value in a field, or how many each of its values.
+    ///
+    /// # Errors
+    /// See [`Session::select`].
+    pub async fn tally(&self, tally: &Tally) -> Result<Reply<Tallied>, Error> {
+        self.call(move |crm, caller| async move { crm.tally(&caller, tally).await })
+            .await
+    }
+
     /// A page (from 1) of all users; only those modified since, where given.
     ///
     /// # Errors
@@ -178,6 +188,12 @@ impl Session {
                 .await
         })
         .await
+    }
+
+    /// Now, by our own clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
     }
 
     /// How many calls were made to Zoho's API.

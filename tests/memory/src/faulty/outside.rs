@@ -15,6 +15,7 @@ use tandem::port::{
 use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret, Tokens};
 use tandem::select::{Count, Select};
+use tandem::tally::{Tallied, Tally};
 
 use super::{Faulty, batch, single};
 
@@ -114,6 +115,10 @@ impl<T: Crm + ?Sized> Crm for Faulty<T> {
 
     async fn count(&self, caller: &Caller, count: Count) -> Result<Reply<u64>, CrmError> {
         single!(self, "crm", count(caller, count))
+    }
+
+    async fn tally(&self, caller: &Caller, tally: &Tally) -> Result<Reply<Tallied>, CrmError> {
+        single!(self, "crm", tally(caller, tally))
     }
 
     async fn users(

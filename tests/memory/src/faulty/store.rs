@@ -16,6 +16,7 @@ use tandem::port::{
     Calculations, Connections, Coordination, Due, Error, Journal, JournalQuery, Ledger, OAuthState,
     Page, Progress, Records, SettingsVersion,
 };
+use tandem::preflight::Preflight;
 use tandem::record::{Candidate, Link, Record};
 use tandem::run::{Run, Slice, SliceKey};
 use tandem::settings::Settings;
@@ -157,6 +158,18 @@ impl<T: Coordination + ?Sized> Coordination for Faulty<T> {
         lacks: &BTreeSet<Lack>,
     ) -> Result<(), Error> {
         single!(self, "store", keep_lacks(connection, object, lacks))
+    }
+
+    async fn preflight(&self, connection: &ConnectionId) -> Result<Option<Preflight>, Error> {
+        single!(self, "store", preflight(connection))
+    }
+
+    async fn keep_preflight(
+        &self,
+        connection: &ConnectionId,
+        preflight: &Preflight,
+    ) -> Result<(), Error> {
+        single!(self, "store", keep_preflight(connection, preflight))
     }
 
     async fn keep_oauth_state(&self, state: &OAuthState) -> Result<(), Error> {

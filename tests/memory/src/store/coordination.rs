@@ -11,6 +11,7 @@ use tandem::identifier::{ConnectionId, Digest, RunId};
 use tandem::lack::{Lack, Lacks};
 use tandem::object::Object;
 use tandem::port::{Coordination, Error, OAuthState, Page, Progress};
+use tandem::preflight::Preflight;
 use tandem::run::{Run, Slice, SliceKey};
 
 use super::page::Question;
@@ -25,6 +26,7 @@ pub(super) struct Table {
     oauth_states: BTreeMap<Digest, OAuthState>,
     credits: BTreeMap<ConnectionId, BTreeMap<Bucket, u64>>,
     lacks: BTreeMap<ConnectionId, Lacks>,
+    preflights: BTreeMap<ConnectionId, Preflight>,
 }
 
 #[derive(Debug)]
@@ -231,6 +233,27 @@ impl Coordination for MemoryStore {
             false => kept.insert(object, lacks.clone()),
         };
         tables.writes.lacks += 1;
+        Ok(())
+    }
+
+    async fn preflight(&self, connection: &ConnectionId) -> Result<Option<Preflight>, Error> {
+        let tables = self.tables();
+        Ok(tables.coordination.preflights.get(connection).cloned())
+    }
+
+    async fn keep_preflight(
+        &self,
+        connection: &ConnectionId,
+        preflight: &Preflight,
+    ) -> Result<(), Error> {
+        let mut tables = self.tables();
+        let kept = tables.coordination.preflights.get(connection);
+        let age = |preflight: &Preflight| (preflight.settings, preflight.at);
+        if kept.is_none_or(|kept| age(kept) <= age(preflight)) {
+            let preflights = &mut tables.coordination.preflights;
+            preflights.insert(connection.clone(), preflight.clone());
+            tables.writes.preflights += 1;
+        }
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use serde_json::json as value;
 use super::*;
 use crate::port::Crm;
 use crate::select::Count;
+use crate::tally::{Each, Tally};
 
 /// Texts that an answer should not make the adapter repeat, and words that it looks for.
 fn word() -> impl Strategy<Value = String> {
@@ -157,8 +158,17 @@ fn any_response() -> impl Strategy<Value = Response> {
     })
 }
 
+fn tally(each: Each) -> Tally {
+    Tally {
+        object: Object::Contact,
+        field: "Email".parse().unwrap(),
+        each,
+        within: None,
+    }
+}
+
 async fn all_errors(response: &Response) -> Vec<CrmError> {
-    let script = Script::new((0..10).map(|_| Ok(response.clone())));
+    let script = Script::new((0..12).map(|_| Ok(response.clone())));
     let crm = script.crm();
     let caller = caller();
     let one = [record(&[("Email", value!("ada@example.com"))])];
@@ -176,6 +186,16 @@ async fn all_errors(response: &Response) -> Vec<CrmError> {
         crm.fields(&caller, Object::Contact).await.err(),
         crm.select(&caller, &contacts()).await.err(),
         crm.count(&caller, Count::all(Object::Contact)).await.err(),
+        crm.tally(&caller, &tally(Each::Filled)).await.err(),
+        crm.tally(
+            &caller,
+            &tally(Each::Value {
+                offset: 0,
+                limit: 200,
+            }),
+        )
+        .await
+        .err(),
         crm.users(&caller, 1, since).await.err(),
         crm.insert(&caller, Object::Contact, &one, &[]).await.err(),
         crm.update(&caller, Object::Contact, &changed, &[], since)

@@ -5,6 +5,7 @@ use serde_json::json as value;
 use super::*;
 use crate::port::{Crm, FieldInfo, GrantedOrganisation};
 use crate::select::Count;
+use crate::tally::{Each, Tallied, Tally};
 
 #[tokio::test]
 async fn a_question_goes_out_as_coql_and_comes_back_as_rows() {
@@ -148,6 +149,63 @@ async fn a_count_is_found_under_any_name() {
         .await
         .unwrap();
     assert_eq!(reply.value, 0);
+}
+
+#[tokio::test]
+async fn values_come_with_their_counts_under_any_name() {
+    let tally = |each| Tally {
+        object: Object::Account,
+        field: "External_ID".parse().unwrap(),
+        each,
+        within: None,
+    };
+    let values = tally(Each::Value {
+        offset: 0,
+        limit: 1_000,
+    });
+    let page = |rows: Value| value!({ "data": rows, "info": { "more_records": true } });
+    let body = page(value!([
+        { "External_ID": "A-1", "COUNT(id)": 2 },
+        { "External_ID": 7, "count(id)": "3", "id": null }
+    ]));
+    let reply = answering(json(200, &body))
+        .tally(&caller(), &values)
+        .await
+        .unwrap();
+    assert_eq!(reply.credits, 2, "the price follows the limit");
+    let expected = Tallied {
+        rows: 5,
+        values: vec![("A-1".into(), 2), ("7".into(), 3)],
+        more: true,
+    };
+    assert_eq!(reply.value, expected);
+    for wrong in [
+        page(value!([{ "External_ID": "ada@example.com" }])),
+        page(value!([{ "COUNT(id)": 1 }])),
+        page(value!([{ "External_ID": null, "COUNT(id)": 1 }])),
+        page(value!([{ "External_ID": "x", "COUNT(id)": 1, "SUM": 2 }])),
+        page(value!([{ "External_ID": "x", "COUNT(id)": "ada@example.com" }])),
+        page(value!([])),
+        value!({ "data": [{ "External_ID": "x", "COUNT(id)": 1 }] }),
+    ] {
+        let error = answering(json(200, &wrong))
+            .tally(&caller(), &values)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, CrmError::Malformed { .. }), "{wrong}");
+        tells_nothing(&error);
+    }
+    let none = answering(answer(204, ""))
+        .tally(&caller(), &values)
+        .await
+        .unwrap();
+    assert_eq!(none.value, Tallied::default());
+    let filled = value!({ "data": [{ "COUNT(id)": 1234 }] });
+    let reply = answering(json(200, &filled))
+        .tally(&caller(), &tally(Each::Filled))
+        .await
+        .unwrap();
+    assert_eq!((reply.value.rows, reply.credits), (1_234, 1));
 }
 
 #[tokio::test]

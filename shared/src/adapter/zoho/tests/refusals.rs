@@ -247,3 +247,22 @@ async fn a_token_goes_to_no_other_host() {
     assert!(crm.organisation(&caller()).await.is_err());
     assert!(script.sent().is_empty(), "a simulator is not Zoho");
 }
+
+#[tokio::test]
+async fn the_permissions_that_lack_are_told() {
+    let body = |permissions: Value| value!({ "code": "NO_PERMISSION", "message": "permission denied", "details": { "permissions": permissions } });
+    for (permissions, expected) in [
+        (
+            value!(["Crm_Implied_View_Accounts", "Crm_Implied_Api_Access"]),
+            "permission denied, lacking Crm_Implied_View_Accounts, Crm_Implied_Api_Access",
+        ),
+        (value!(["ada@example.com", 7]), "permission denied"),
+        (value!("Crm"), "permission denied"),
+    ] {
+        let error = refused(json(403, &body(permissions))).await;
+        let CrmError::Forbidden { message, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(message, expected);
+    }
+}
