@@ -49,6 +49,8 @@ pub struct Organisation {
     pub data_centre: DataCentre,
     /// Where its API is.
     pub api_domain: ApiDomain,
+    /// Its edition, as Zoho names it, which decides how many calls may be made at a time.
+    pub edition: String,
     /// The credits it may spend in a rolling day, as far as its edition tells.
     pub daily_credits: u64,
 }
@@ -153,6 +155,7 @@ mod tests {
             api_domain: crate::data_centre::Directory::zoho()
                 .api_domain(DataCentre::In, "https://www.zohoapis.in")
                 .unwrap(),
+            edition: "free".into(),
             daily_credits: 5_000,
         });
         let night = |now: &str| connection.next_night(now.parse().unwrap(), 2).to_string();

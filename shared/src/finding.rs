@@ -74,6 +74,8 @@ pub enum Code {
     NoAccounts,
     /// The organisation's edition is unknown or allows few credits.
     FewCredits,
+    /// A day needs more credits than may be spent, by what was measured.
+    CreditsShort,
     /// It is a sandbox or a developer's organisation.
     NotProduction,
     /// The organisation could not be looked at.

@@ -15,6 +15,7 @@ pub mod data_centre;
 pub mod disposition;
 pub mod edit;
 pub mod finding;
+pub mod forecast;
 pub mod foresight;
 pub mod hash;
 pub mod identifier;

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use crate::credit;
 use crate::criteria::{Comparator, Condition, Filter};
 use crate::identifier::ZohoField;
 use crate::object::Object;
-use crate::select::{IN_VALUES, instant, literal};
+use crate::select::{IN_VALUES, PAGE_ROWS, instant, literal};
 use crate::zoho_field::{DataType, FieldInfo};
 use serde_json::Value as Json;
 
@@ -41,6 +42,17 @@ pub struct Tally {
     pub each: Each,
     /// Only rows that meet these conditions; none: all of them.
     pub within: Option<Conditions>,
+}
+
+impl Tally {
+    /// What it costs in Zoho's credits.
+    #[must_use]
+    pub fn price(&self) -> u64 {
+        credit::of_select(match self.each {
+            Each::Row | Each::Filled => 1,
+            Each::Value { limit, .. } => limit.min(PAGE_ROWS),
+        })
+    }
 }
 
 /// The answer to a [`Tally`].

@@ -6,7 +6,7 @@ use crate::connection::{Connection, ROUTINE_INTERVAL};
 use crate::identifier::{ConnectionId, PlatformId};
 use crate::message::{Version, Writeback};
 use crate::object::Object;
-use crate::port::{self, Due, Ports};
+use crate::port::{self, CrmError, Due, Ports};
 use crate::run::RunKind;
 
 use super::job::Deadline;
@@ -21,7 +21,7 @@ const SWEEP_AFTER: SignedDuration = SignedDuration::from_mins(2);
 /// How many pending records of a connection one tick takes up.
 const SWEPT: usize = 1_000;
 
-/// When a full sync that waits for credits is due again.
+/// When a full sync that waits for credits, or for the end of a throttling, is due again.
 const FULL_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// How many records one message to writeback names.
@@ -53,9 +53,9 @@ pub async fn tick(ports: &Ports, due: Due, deadline: Deadline) -> Result<Ticked,
             let id = connection.id.clone();
             match claim(ports, connection, due, began).await {
                 Ok(None) => {}
-                Ok(Some(())) => {
+                Ok(Some(claim)) => {
                     claimed += 1;
-                    match begin(ports, &id, due).await {
+                    match begin(ports, &claim, due).await {
                         Ok(swept) => {
                             ticked.started += 1;
                             ticked.swept += swept;
@@ -76,8 +76,11 @@ pub async fn tick(ports: &Ports, due: Due, deadline: Deadline) -> Result<Ticked,
     }
 }
 
-async fn begin(ports: &Ports, id: &ConnectionId, due: Due) -> Result<u64, Error> {
+async fn begin(ports: &Ports, connection: &Connection, due: Due) -> Result<u64, Error> {
+    let id = &connection.id;
     match due {
+        // What waits for the end of the throttling waits in its queue; a tick adds nothing to it.
+        Due::Routine if !connection.may_run(ports.clock.now()) => Ok(0),
         Due::Routine => {
             // What the platform changed goes out even where syncs wait for credits.
             let swept = sweep(ports, id).await?;
@@ -88,13 +91,15 @@ async fn begin(ports: &Ports, id: &ConnectionId, due: Due) -> Result<u64, Error>
         }
         Due::Full => match runs::start(ports, id, RunKind::Full).await {
             Ok(_) => Ok(0),
-            Err(Error::OverBudget { .. }) => due_again(ports, id).await.map(|()| 0),
+            Err(Error::OverBudget { .. } | Error::Crm(CrmError::Throttled { .. })) => {
+                due_again(ports, id).await.map(|()| 0)
+            }
             Err(error) => Err(error),
         },
     }
 }
 
-/// Lets a full sync that waits for credits be due again in an hour.
+/// Lets a full sync that waits be due again in an hour.
 async fn due_again(ports: &Ports, id: &ConnectionId) -> Result<(), Error> {
     let Some(connection) = ports.store.connection(id).await? else {
         return Ok(());
@@ -116,7 +121,7 @@ async fn claim(
     connection: Connection,
     due: Due,
     now: Timestamp,
-) -> Result<Option<()>, Error> {
+) -> Result<Option<Connection>, Error> {
     let claimed = match due {
         Due::Routine => Connection {
             routine_due_at: now.saturating_add(ROUTINE_INTERVAL).ok(),
@@ -136,7 +141,7 @@ async fn claim(
         }
     };
     match ports.store.save_connection(claimed).await {
-        Ok(_) => Ok(Some(())),
+        Ok(claimed) => Ok(Some(claimed)),
         Err(port::Error::Conflict { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }

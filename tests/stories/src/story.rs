@@ -138,6 +138,7 @@ impl Story {
                 .world
                 .directory
                 .api_domain(centre, &self.world.directory.accounts(centre))?,
+            edition: "enterprise".into(),
             daily_credits: 90_000,
         };
         self.world
@@ -270,7 +271,7 @@ impl Story {
                     self.handle_writeback(&held.message).await?;
                 }
                 self.handle_writeback(&held.message).await?;
-            } else if let Some(next) = self.world.queue.work.next_at() {
+            } else if let Some(next) = self.world.queue.next_at() {
                 self.world.clock.set(next);
             } else {
                 return Ok(());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tandem::{
-    certificate, connection, data_centre, finding, journal, object, record, run, settings,
+    certificate, connection, credit, data_centre, finding, journal, object, record, run, settings,
 };
 use utoipa::ToSchema;
 
@@ -287,6 +287,8 @@ mirror! {
         NoAccounts,
         /// The organisation's edition is unknown or allows few credits.
         FewCredits,
+        /// A day needs more credits than may be spent, by what was measured.
+        CreditsShort,
         /// It is a sandbox or a developer's organisation.
         NotProduction,
         /// The organisation could not be looked at.
@@ -319,6 +321,20 @@ mirror! {
         Sandbox,
         /// One for developers.
         Developer,
+    }
+}
+
+mirror! {
+    /// What credits are spent for: `full_sync`, `routine_sync`, `person` (previews, preflights, connecting), `writeback` (edits).
+    SpenderName of credit::Spender {
+        /// Full syncs.
+        FullSync,
+        /// Routine syncs.
+        RoutineSync,
+        /// What persons ask for.
+        Person,
+        /// Edits on their way to Zoho.
+        Writeback,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use tandem::finding::{self, Code, Finding};
+use tandem::forecast::Forecast;
 use tandem::lack::{Lack, MODIFIED_TIME};
 use tandem::object::Object;
 use tandem::preflight::{Coverage, Filled, Preflight};
@@ -195,6 +196,16 @@ impl From<&Coverage> for CoverageView {
             all: FilledView::from(&coverage.all),
             in_scope: coverage.in_scope.as_ref().map(FilledView::from),
         }
+    }
+}
+
+impl FindingView {
+    /// What a forecast warns of: a day that needs more credits than may be spent.
+    pub(crate) fn of_forecast(forecast: &Forecast) -> Option<Self> {
+        let (what, remedy) = forecast.warning()?;
+        let severity = finding::Severity::Warning;
+        let found = Finding::new(Code::CreditsShort, severity, what, remedy);
+        Some(Self::from(&found))
     }
 }
 

@@ -20,10 +20,6 @@ impl ZohoCrm {
     ) -> Result<Reply<Tallied>, CrmError> {
         let what = asked_by_coql(tally.object)?;
         let response = self.coql(caller, &tally.to_string()).await?;
-        let limit = match tally.each {
-            Each::Row | Each::Filled => 1,
-            Each::Value { limit, .. } => limit.min(PAGE_ROWS),
-        };
         let tallied = match (response.status, tally.each) {
             (204, _) => Tallied::default(),
             (_, Each::Row | Each::Filled) => Tallied {
@@ -32,7 +28,7 @@ impl ZohoCrm {
             },
             (_, Each::Value { .. }) => values(&what, &response, tally.field.as_str())?,
         };
-        wire::reply(&what, &response, tallied, credit::of_select(limit))
+        wire::reply(&what, &response, tallied, tally.price())
     }
 }
 

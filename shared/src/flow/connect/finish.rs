@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::connection::{Connection, Organisation, Status};
-use crate::credit::{self, Bucket};
+use crate::credit::{self, Bucket, Spender, Spent};
 use crate::data_centre::{ApiDomain, DataCentre};
 use crate::flow::Error;
 use crate::flow::lease::{self, Lease};
@@ -262,6 +262,7 @@ async fn admit(
     }
     let organisation = Organisation {
         daily_credits: credit::allowance(&granted.edition, granted.users),
+        edition: granted.edition,
         id: granted.id,
         name: granted.name,
         time_zone: granted.time_zone,
@@ -296,6 +297,14 @@ async fn ask_organisation(
         api: api.clone(),
         token: grant.access.clone(),
     };
+    // Counted before it is made, so that no refusal goes uncounted. It is not held back: without it nothing is known of what may be spent.
+    let spent = Spent {
+        spender: Spender::Person,
+        credits: credit::OF_READ,
+        word: None,
+    };
+    let bucket = Bucket::of(ports.clock.now());
+    ports.store.spend_credits(connection, bucket, spent).await?;
     let reply = ports
         .crm
         .organisation(&caller)
@@ -310,11 +319,6 @@ async fn ask_organisation(
             | CrmError::Unavailable { .. }
             | CrmError::Malformed { .. } => Refusal::ZohoUnavailable,
         })?;
-    let bucket = Bucket::of(ports.clock.now());
-    ports
-        .store
-        .spend_credits(connection, bucket, reply.credits)
-        .await?;
     Ok(reply.value)
 }
 

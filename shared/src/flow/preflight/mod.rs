@@ -20,7 +20,6 @@ use crate::preflight::{self, Denial, Licence, Preflight};
 use crate::select::Count;
 use crate::settings::Settings;
 
-use super::budget::hold_back;
 use super::note::note;
 use super::{Error, Session};
 
@@ -37,7 +36,7 @@ const FRESH: SignedDuration = SignedDuration::from_mins(10);
 pub async fn run(ports: &Ports, connection: &Connection) -> Result<Preflight, Error> {
     let current = ports.store.settings(&connection.id).await?;
     let at = ports.clock.now();
-    let session = Session::open(ports, connection)?;
+    let session = Session::open(ports, connection, &current.settings, Spender::Person)?;
     let looked = look(&session, &current.settings).await;
     session.finish().await?;
     let Looked {
@@ -104,7 +103,6 @@ pub async fn again(ports: &Ports, id: &ConnectionId) -> Result<(), Error> {
     if kept.is_some_and(|kept| kept.settings >= settings.version && kept.is_conclusive()) {
         return Ok(());
     }
-    hold_back(ports, &connection, &settings, Spender::RoutineSync).await?;
     match run(ports, &connection).await {
         Ok(_) | Err(Error::NeedsReconnect { .. } | Error::NotRunnable { .. }) => Ok(()),
         Err(error) => Err(error),
@@ -147,8 +145,8 @@ pub struct Held {
     pub unread: Vec<Object>,
 }
 
-/// Holds settings that are not saved yet against the fields that Zoho has now. None: nobody can be asked until the customer connects; the
-/// preflight that follows looks then.
+/// Holds settings that are not saved yet against the fields that Zoho has now. None: nobody can be asked until the customer connects or
+/// credits come back; the preflight that follows looks then.
 ///
 /// # Errors
 /// When Zoho can't be asked now, or a port fails.
@@ -160,7 +158,8 @@ pub async fn hold(
     if !is_granted(connection) {
         return Ok(None);
     }
-    let session = Session::open(ports, connection)?;
+    let current = ports.store.settings(&connection.id).await?.settings;
+    let session = Session::open(ports, connection, &current, Spender::Person)?;
     let answers = join_all(OBJECTS.map(|object| session.fields(object))).await;
     session.finish().await?;
     let mut held = Held::default();
@@ -171,7 +170,8 @@ pub async fn hold(
                 held.findings.extend(found);
             }
             Ok(Err(_)) => held.unread.push(object),
-            Err(Error::NeedsReconnect { .. }) => return Ok(None),
+            // Settings can be saved without credits: the part of them that may be spent is one.
+            Err(Error::NeedsReconnect { .. } | Error::OverBudget { .. }) => return Ok(None),
             Err(error) => return Err(error),
         }
     }
@@ -193,7 +193,6 @@ struct Module {
     count: Result<u64, Denial>,
 }
 
-/// Never more than four calls at once: the smallest edition allows five, and the customer works meanwhile.
 async fn look(session: &Session, settings: &Settings) -> Result<Looked, Error> {
     let now = session.now();
     // Nobody has changed since now: the answer is empty, and whether there is one is all that counts.
