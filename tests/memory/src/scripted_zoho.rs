@@ -374,8 +374,8 @@ impl Crm for ScriptedZoho {
     }
 
     async fn tally(&self, caller: &Caller, _: &Tally) -> Result<Reply<Tallied>, CrmError> {
-        self.api("tally", caller)?;
-        Ok(reply(Tallied::default()))
+        self.api("tally", caller).await?;
+        Ok(self.reply(Tallied::default()))
     }
 
     async fn users(

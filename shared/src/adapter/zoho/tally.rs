@@ -7,9 +7,7 @@ use super::errors::{self, Unreadable};
 use super::read::{asked_by_coql, counted, list};
 use super::transport::Response;
 use super::wire;
-use crate::credit;
 use crate::port::{Caller, CrmError, Reply};
-use crate::select::PAGE_ROWS;
 use crate::tally::{Each, Tallied, Tally};
 
 impl ZohoCrm {
