@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::connection::{Connection, Purge, Status};
+use crate::connection::{Connection, Deleted, Purge, Status};
 use crate::identifier::ConnectionId;
 use crate::message::{Version, Work};
 use crate::port::{self, Ports};
@@ -44,7 +44,7 @@ pub async fn ask(ports: &Ports, connection: Connection) -> Result<Connection, Er
     let purge = connection.purge.unwrap_or(Purge {
         asked_at: now,
         completed_at: None,
-        deleted: crate::connection::Deleted::default(),
+        deleted: Deleted::default(),
     });
     // Sent first: a message that finds no purge does nothing, but a purge without one would wait for ever.
     send(ports, &connection.id, left(&purge, now)).await?;
@@ -137,13 +137,14 @@ fn tombstone(connection: &Connection, purge: Purge, now: Timestamp) -> Connectio
     }
 }
 
-/// How long the functions that began before may still run.
+/// How long the functions that began before may still run; no longer than a queue keeps a message back, whatever another function's clock shows.
 fn left(purge: &Purge, now: Timestamp) -> Duration {
     let quiet_at = purge
         .asked_at
         .saturating_add(QUIET)
         .unwrap_or(Timestamp::MAX);
-    Duration::try_from(quiet_at.duration_since(now)).unwrap_or_default()
+    let left = quiet_at.duration_since(now).min(QUIET);
+    Duration::try_from(left).unwrap_or_default()
 }
 
 async fn send(ports: &Ports, connection: &ConnectionId, after: Duration) -> Result<(), Error> {

@@ -3,11 +3,13 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "the stories' own helpers fail as their tests do"
 )]
 
 mod desk;
 mod late;
+mod neighbour;
 mod purge;
 mod stop;
 mod tenancy;
