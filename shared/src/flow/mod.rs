@@ -18,6 +18,7 @@ pub mod parked;
 pub mod poll;
 pub mod preflight;
 pub mod preview;
+pub mod purge;
 pub mod reading;
 pub mod references;
 pub mod removal;

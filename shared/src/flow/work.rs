@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::connection::Connection;
 use crate::credit::Spender;
 use crate::disposition::Disposition;
-use crate::identifier::{ConnectionId, RunId, ZohoId};
+use crate::identifier::{RunId, ZohoId};
 use crate::journal::Outcome;
 use crate::message::Work;
 use crate::object::Object;
@@ -17,48 +18,45 @@ use super::budget::spender;
 use super::job::{Deadline, Job};
 use super::routine::Ended;
 use super::runs::Resend;
-use super::{Error, calculate, full, preflight, references, removal, routine, runs};
+use super::{
+    Error, calculate, full, preflight, purge, references, removal, routine, runs,
+};
 
 /// The longest that a queue keeps a message back.
 pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
-/// Works on a message until it is done, handed on, or failed.
+/// Works on a message until it is done, handed on, or failed. One of a connection that is gone writes nothing back (P7).
 ///
 /// # Errors
 /// Only such failures as the message's own redelivery heals; everything else is settled here and recorded.
 pub async fn handle(ports: &Ports, message: &Work, deadline: Deadline) -> Result<(), Error> {
+    let connection = known(ports, message).await?;
+    if connection.status.is_gone() && !matches!(message, Work::Purge { .. }) {
+        tracing::info!(connection.id = %connection.id, "dropped, because the connection is gone");
+        return Ok(());
+    }
     let result = match message {
-        Work::Slice {
-            connection,
-            run,
-            slice,
-            ..
-        } => work_on_slice(ports, connection, run, *slice, deadline).await,
+        Work::Slice { run, slice, .. } => {
+            work_on_slice(ports, connection, run, *slice, deadline).await
+        }
         Work::Dependants {
-            connection,
             run,
             object,
             parent,
             ids,
             ..
         } => bring_dependants(ports, connection, run, (*object, *parent), ids, deadline).await,
-        Work::Calculate {
-            connection, run, ..
-        } => match Job::begin(
-            ports,
-            connection,
-            Some(run.clone()),
-            deadline,
-            Spender::RoutineSync,
-        )
-        .await
-        {
-            Ok(job) => calculate::work(&job).await,
-            // The marks are stored; the routine sync looks for them when the connection runs again.
-            Err(Error::NotRunnable { .. }) => Ok(()),
-            Err(error) => Err(error),
-        },
-        Work::Preflight { connection, .. } => preflight::again(ports, connection).await,
+        Work::Calculate { run, .. } => {
+            let (run, spender) = (Some(run.clone()), Spender::RoutineSync);
+            match Job::of(ports, connection, run, deadline, spender).await {
+                Ok(job) => calculate::work(&job).await,
+                // The marks are stored; the routine sync looks for them when the connection runs again.
+                Err(Error::NotRunnable { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        }
+        Work::Preflight { .. } => preflight::again(ports, connection).await,
+        Work::Purge { .. } => purge::work(ports, connection, deadline).await,
     };
     match result {
         Err(error) => match error.disposition() {
@@ -75,17 +73,25 @@ pub async fn handle(ports: &Ports, message: &Work, deadline: Deadline) -> Result
     }
 }
 
+async fn known(ports: &Ports, message: &Work) -> Result<Connection, Error> {
+    let id = message.connection();
+    let found = ports.store.connection(id).await?;
+    found.ok_or_else(|| Error::NotFound {
+        what: format!("connection {id}"),
+    })
+}
+
 async fn bring_dependants(
     ports: &Ports,
-    connection: &ConnectionId,
+    connection: Connection,
     run: &RunId,
     (object, parent): (Object, Object),
     ids: &[ZohoId],
     deadline: Deadline,
 ) -> Result<(), Error> {
-    let asked_by = ports.store.run(connection, run).await?;
+    let asked_by = ports.store.run(&connection.id, run).await?;
     let spender = asked_by.map_or(Spender::RoutineSync, |run| spender(run.kind));
-    let job = Job::begin(ports, connection, Some(run.clone()), deadline, spender).await?;
+    let job = Job::of(ports, connection, Some(run.clone()), deadline, spender).await?;
     let brought = routine::dependants(&job, object, parent, ids).await;
     job.calculations.send(job.run.as_ref()).await;
     job.session.finish().await?;
@@ -94,17 +100,17 @@ async fn bring_dependants(
 
 async fn work_on_slice(
     ports: &Ports,
-    connection: &ConnectionId,
+    connection: Connection,
     run_id: &RunId,
     key: SliceKey,
     deadline: Deadline,
 ) -> Result<(), Error> {
-    let Some(run) = ports.store.run(connection, run_id).await? else {
+    let Some(run) = ports.store.run(&connection.id, run_id).await? else {
         return Err(Error::NotFound {
-            what: format!("run {run_id} of connection {connection}"),
+            what: format!("run {run_id} of connection {}", connection.id),
         });
     };
-    let Some(mut slice) = ports.store.slice(connection, run_id, key).await? else {
+    let Some(mut slice) = ports.store.slice(&connection.id, run_id, key).await? else {
         return Err(Error::NotFound {
             what: format!("slice {key:?} of run {run_id}"),
         });
@@ -122,7 +128,7 @@ async fn work_on_slice(
         return runs::advance(ports, run, resend).await;
     }
     let spender = spender(run.kind);
-    let job = match Job::begin(ports, connection, Some(run_id.clone()), deadline, spender).await {
+    let job = match Job::of(ports, connection, Some(run_id.clone()), deadline, spender).await {
         Ok(job) => job,
         Err(error) => match error.disposition() {
             Disposition::Never | Disposition::Reconnect => {

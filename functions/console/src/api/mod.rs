@@ -83,6 +83,7 @@ fn described() -> OpenApiRouter<Deps> {
         .routes(routes!(connections::enable))
         .routes(routes!(connections::pause))
         .routes(routes!(connections::disconnect))
+        .routes(routes!(connections::purge))
         .routes(routes!(
             connections::latest_preflight,
             connections::preflight

@@ -89,6 +89,8 @@ pub(crate) enum MessageKind {
     Calculate,
     /// Look at the organisation anew, because settings were saved.
     Preflight,
+    /// Go on with a connection's purge.
+    Purge,
     /// Look at records' pending edits.
     Push,
     /// Try once more what is parked.
@@ -185,6 +187,7 @@ fn said(letter: &Letter) -> Said {
                     ..bare(MessageKind::Calculate, object)
                 },
                 Work::Preflight { .. } => bare(MessageKind::Preflight, None),
+                Work::Purge { .. } => bare(MessageKind::Purge, None),
             }
         }
         Letter::Writeback(Writeback::Push { object, ids, .. }) => Said {

@@ -91,15 +91,12 @@ pub async fn fresh(ports: &Ports, connection: &Connection) -> Result<Preflight, 
 ///
 /// # Errors
 /// As [`run`], or when too many credits are spent.
-pub async fn again(ports: &Ports, id: &ConnectionId) -> Result<(), Error> {
-    let Some(connection) = ports.store.connection(id).await? else {
-        return Ok(());
-    };
+pub async fn again(ports: &Ports, connection: Connection) -> Result<(), Error> {
     if !is_granted(&connection) {
         return Ok(());
     }
-    let settings = ports.store.settings(id).await?;
-    let kept = ports.store.preflight(id).await?;
+    let settings = ports.store.settings(&connection.id).await?;
+    let kept = ports.store.preflight(&connection.id).await?;
     if kept.is_some_and(|kept| kept.settings >= settings.version && kept.is_conclusive()) {
         return Ok(());
     }
