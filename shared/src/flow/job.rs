@@ -180,8 +180,17 @@ pub async fn runnable(ports: &Ports, id: &ConnectionId) -> Result<Connection, Er
 
 /// The connection, if it may run at `now`.
 fn running(connection: Connection, now: Timestamp) -> Result<Connection, Error> {
+    is_runnable(&connection, now)?;
+    Ok(connection)
+}
+
+/// Whether a connection may run now.
+///
+/// # Errors
+/// When it is not enabled or is throttled.
+pub fn is_runnable(connection: &Connection, now: Timestamp) -> Result<(), Error> {
     if connection.may_run(now) {
-        return Ok(connection);
+        return Ok(());
     }
     match connection.paused_until.filter(|until| *until > now) {
         Some(until) if connection.status == Status::Enabled => Err(CrmError::Throttled {
@@ -189,8 +198,8 @@ fn running(connection: Connection, now: Timestamp) -> Result<Connection, Error> 
         }
         .into()),
         _ => Err(Error::NotRunnable {
+            connection: connection.id.clone(),
             reason: format!("it is {}", connection.status.words()),
-            connection: connection.id,
         }),
     }
 }
