@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use jiff::SignedDuration;
 use serde_json::Value as Json;
-use stories::name;
+use stories::{Story, name};
 use tandem::mapping::{FieldPlan, Neighbours};
 use tandem::object::Object;
 use tandem::port::Connections as _;
@@ -14,44 +14,43 @@ use tandem::run::{RunKind, RunStatus};
 use tandem::settings::Settings;
 use tandem::value::Value;
 
-use crate::Stage;
+use crate::dice::Dice;
 use crate::hand::Hand;
-
-/// When a message that failed comes again.
-const AGAIN: SignedDuration = SignedDuration::from_mins(2);
-
-/// How often a message may fail when nothing goes wrong any more.
-const TRIES: u32 = 20;
+use crate::scene::Side;
 
 /// Lets everything drain, syncs, and checks the promises.
-pub(crate) async fn after_the_storm(story: &Stage, hand: &Hand<'_>) -> Result<()> {
-    story.world.faults.clear();
-    story.zoho.model().faults.clear();
-    story.world.store.lag_indexes(0);
-    drain(story).await.context("draining")?;
+pub(crate) async fn after_the_storm(hand: &mut Hand<'_>, seed: u64) -> Result<()> {
+    let recorder = hand.scene.recorder.clone();
+    recorder.say(|| "the storm is over".to_owned());
+    hand.calm();
+    let mut dice = Dice::new(seed);
+    hand.drain(&mut dice).await.context("draining")?;
     // A run whose messages were never sent counts as cut short after this time.
-    story.pass(SignedDuration::from_hours(21));
+    hand.pass(SignedDuration::from_hours(21));
     for round in 0..2 {
         for kind in [RunKind::Routine, RunKind::Full] {
-            sync(story, kind)
+            recorder.say(|| format!("{kind:?} sync {round} after the storm"));
+            sync(hand, kind, &mut dice)
                 .await
                 .with_context(|| format!("{kind:?} sync {round} after the storm"))?;
         }
     }
-    let settings = story
-        .world
-        .store
-        .settings(&story.connection())
-        .await?
-        .settings;
-    let (writes, request) = (story.writes(), story.latest_request());
-    let night = sync(story, RunKind::Full)
+    let before: Vec<_> = {
+        let sides = hand.scene.sides.iter();
+        sides.map(|side| side.story.writes()).collect()
+    };
+    let request = hand.scene.zoho.model().journal.latest();
+    recorder.say(|| "the quiet night".to_owned());
+    sync(hand, RunKind::Full, &mut dice)
         .await
         .context("the quiet night")?;
-    ensure!(night == RunStatus::Complete, "the quiet night is {night:?}");
-    let wrote = story.writes() - writes;
+    let writes = before.first().copied().unwrap_or_default();
+    let wrote = hand.scene.world.store.writes() - writes;
+    let mut records = Vec::new();
+    for side in &hand.scene.sides {
+        records.extend(hand.scene.world.store.all_records(&side.story.connection()));
+    }
     // A creation that Zoho refuses is tried once more each night: its intent is stored before, and forgotten after.
-    let records = story.world.store.all_records(&story.connection());
     let tried = records
         .iter()
         .filter(|record| record.parked.is_some() && record.zoho_id.is_none());
@@ -62,12 +61,17 @@ pub(crate) async fn after_the_storm(story: &Stage, hand: &Hand<'_>) -> Result<()
         wrote.records,
         wrote.links
     );
-    let calls = story.calls_since(request);
-    let written: Vec<&String> = calls
-        .iter()
-        .filter(|call| {
-            call.starts_with("PUT") || (call.starts_with("POST") && !call.contains("coql"))
+    let written: Vec<String> = hand
+        .scene
+        .zoho
+        .model()
+        .journal
+        .since(request)
+        .filter(|served| served.path.contains("/crm/"))
+        .filter(|served| {
+            served.method == "PUT" || (served.method == "POST" && served.coql.is_none())
         })
+        .map(|served| format!("{} {}", served.method, served.path))
         .collect();
     // What is parked is tried once more each night, each with a call of its own at most.
     let parked = records.iter().filter(|record| record.parked.is_some());
@@ -75,67 +79,49 @@ pub(crate) async fn after_the_storm(story: &Stage, hand: &Hand<'_>) -> Result<()
         written.len() <= parked.count(),
         "P5: a night without changes sent {written:?} to Zoho"
     );
-    Platform::of(story, &settings)?.check(hand)
-}
-
-/// Ticks or starts a night, and delivers everything.
-async fn sync(story: &Stage, kind: RunKind) -> Result<RunStatus> {
-    story.pass(SignedDuration::from_mins(16));
-    if kind == RunKind::Routine {
-        story.tick().await?;
-        return Ok(RunStatus::Complete);
+    for side in &hand.scene.sides {
+        let id = side.story.connection();
+        let settings = side.story.world.store.settings(&id).await?.settings;
+        Platform::of(&side.story, &settings)?
+            .check(side)
+            .with_context(|| side.story.connection().to_string())?;
     }
-    let ran = story.full_sync().await?;
-    ensure!(
-        ran.run.status == RunStatus::Complete,
-        "{:?}: {:?}",
-        ran.run.status,
-        ran.run.reason
-    );
-    Ok(ran.run.status)
+    Ok(())
 }
 
-async fn drain(story: &Stage) -> Result<()> {
-    let (work, writeback) = (&story.world.queue.work, &story.world.queue.writeback);
-    let mut tries: BTreeMap<String, u32> = BTreeMap::new();
-    let mut failed_again = |id: &str| {
-        let tried = tries.entry(id.to_owned()).or_default();
-        *tried += 1;
-        *tried >= TRIES
-    };
-    for _ in 0..20_000 {
-        if let Some(held) = work.take() {
-            if let Err(error) = story.handle_work(&held.message).await {
-                ensure!(
-                    !failed_again(&held.id),
-                    "{:?} never heals: {error:#}",
-                    held.message
-                );
-                work.put_back(held);
-                story.pass(AGAIN);
+/// Ticks or starts a night for every connection, and delivers everything.
+async fn sync(hand: &mut Hand<'_>, kind: RunKind, dice: &mut Dice) -> Result<()> {
+    hand.pass(SignedDuration::from_mins(16));
+    let mut nights = Vec::new();
+    match kind {
+        RunKind::Routine => hand.tick(dice),
+        RunKind::Full => {
+            for side in 0..hand.scene.sides.len() {
+                hand.night(side, dice);
+                nights.push(side);
             }
-        } else if let Some(held) = writeback.take() {
-            if let Err(error) = story.handle_writeback(&held.message).await {
-                ensure!(
-                    !failed_again(&held.id),
-                    "{:?} never heals: {error:#}",
-                    held.message
-                );
-                writeback.put_back(held);
-                story.pass(AGAIN);
-            }
-        } else if let Some(next) = work.next_at().into_iter().chain(writeback.next_at()).min() {
-            story.world.clock.set(next);
-        } else {
-            return Ok(());
         }
     }
-    bail!("the queues do not run dry")
+    hand.drain(dice).await?;
+    for side in nights {
+        let story = &hand.scene.sides[side].story;
+        let runs = hand.scene.world.store.all_runs(&story.connection());
+        let latest = runs.iter().rev().find(|run| run.kind == RunKind::Full);
+        let latest = latest.context("no full sync started")?;
+        ensure!(
+            latest.status == RunStatus::Complete,
+            "the full sync of {} is {:?}: {:?}",
+            story.connection(),
+            latest.status,
+            latest.reason
+        );
+    }
+    Ok(())
 }
 
 /// Both sides, side by side.
 struct Platform<'a> {
-    story: &'a Stage,
+    story: &'a Story,
     settings: &'a Settings,
     /// Live records by object.
     live: BTreeMap<Object, Vec<Record>>,
@@ -146,7 +132,7 @@ struct Platform<'a> {
 const OBJECTS: [Object; 4] = [Object::Account, Object::Contact, Object::Deal, Object::Task];
 
 impl<'a> Platform<'a> {
-    fn of(story: &'a Stage, settings: &'a Settings) -> Result<Self> {
+    fn of(story: &'a Story, settings: &'a Settings) -> Result<Self> {
         let mut live = BTreeMap::new();
         let mut rows = BTreeMap::new();
         for object in OBJECTS {
@@ -165,7 +151,7 @@ impl<'a> Platform<'a> {
         })
     }
 
-    fn check(&self, hand: &Hand<'_>) -> Result<()> {
+    fn check(&self, side: &Side) -> Result<()> {
         for object in OBJECTS {
             self.scope(object)
                 .with_context(|| format!("P1, P3: the scope of {object}s"))?;
@@ -175,7 +161,7 @@ impl<'a> Platform<'a> {
             }
         }
         self.calculated().context("F5")?;
-        self.tasks(hand).context("P6")
+        self.tasks(side).context("P6")
     }
 
     fn zoho_ids(&self, object: Object) -> BTreeSet<String> {
@@ -304,8 +290,8 @@ impl<'a> Platform<'a> {
         Ok(())
     }
 
-    fn tasks(&self, hand: &Hand<'_>) -> Result<()> {
-        for (id, subject) in &hand.tasks {
+    fn tasks(&self, side: &Side) -> Result<()> {
+        for (id, subject) in &side.tasks {
             let rows = self.rows[&Object::Task].values();
             let found = rows
                 .filter(|row| row["Subject"] == subject.as_str())

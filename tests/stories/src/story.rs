@@ -58,6 +58,8 @@ pub struct Story {
     pub zoho: Arc<SimulatedZoho>,
     /// The organisation in Zoho.
     pub organisation: u64,
+    /// The connection to it.
+    pub id: ConnectionId,
     /// How messages are delivered.
     pub delivery: Delivery,
 }
@@ -95,11 +97,26 @@ impl Story {
     pub async fn begin_with(spec: &OrganisationSpec, settings: Json) -> Result<Self> {
         let now: Timestamp = "2026-11-23T10:00:00Z".parse()?;
         let (world, zoho) = World::simulated(spec.seed, now);
+        Self::beside(&world, &zoho, CONNECTION, spec, settings).await
+    }
+
+    /// The same as a connection of its own in a world that may have others.
+    ///
+    /// # Errors
+    /// When the settings or the id are wrong.
+    pub async fn beside(
+        world: &World,
+        zoho: &Arc<SimulatedZoho>,
+        id: &str,
+        spec: &OrganisationSpec,
+        settings: Json,
+    ) -> Result<Self> {
         let organisation = zoho.add_organisation(spec);
         let story = Self {
-            world,
-            zoho,
+            world: world.clone(),
+            zoho: zoho.clone(),
             organisation,
+            id: id.parse()?,
             delivery: Delivery::Once,
         };
         let mut settings = settings;
@@ -114,28 +131,7 @@ impl Story {
 
     async fn grant(&self, spec: &OrganisationSpec) -> Result<()> {
         let centre: DataCentre = spec.dc.parse()?;
-        let (access, refresh) = {
-            let mut model = self.zoho.model();
-            model.oauth.register(Client {
-                id: format!("client-{centre}"),
-                name: "Tandem".to_owned(),
-                secret: Some(format!("client-secret-{centre}")),
-                secrets: std::collections::BTreeMap::new(),
-                redirect_uris: vec!["http://tandem.test/oauth/callback".to_owned()],
-            });
-            let user = model
-                .organisation(self.organisation)
-                .context("no organisation")?
-                .administrator();
-            let grant = Grant {
-                client: format!("client-{centre}"),
-                organisation: self.organisation,
-                user,
-                scopes: SCOPES.map(str::to_owned).to_vec(),
-                dc: spec.dc.parse().unwrap_or_default(),
-            };
-            model.oauth.issue(grant, self.world.now())
-        };
+        let (access, refresh) = self.issue(spec)?;
         let organisation = Organisation {
             id: self.organisation.to_string(),
             name: spec.name.clone(),
@@ -158,12 +154,38 @@ impl Story {
         Ok(())
     }
 
+    /// The customer's administrator grants access: an access token and a refresh token.
+    ///
+    /// # Errors
+    /// When there is no such data centre or organisation.
+    pub fn issue(&self, spec: &OrganisationSpec) -> Result<(String, String)> {
+        let centre: DataCentre = spec.dc.parse()?;
+        let mut model = self.zoho.model();
+        model.oauth.register(Client {
+            id: format!("client-{centre}"),
+            name: "Tandem".to_owned(),
+            secret: Some(format!("client-secret-{centre}")),
+            secrets: std::collections::BTreeMap::new(),
+            redirect_uris: vec!["http://tandem.test/oauth/callback".to_owned()],
+        });
+        let user = model
+            .organisation(self.organisation)
+            .context("no organisation")?
+            .administrator();
+        let grant = Grant {
+            client: format!("client-{centre}"),
+            organisation: self.organisation,
+            user,
+            scopes: SCOPES.map(str::to_owned).to_vec(),
+            dc: spec.dc.parse().unwrap_or_default(),
+        };
+        Ok(model.oauth.issue(grant, self.world.now()))
+    }
+
     /// The connection's id.
     #[must_use]
     pub fn connection(&self) -> ConnectionId {
-        CONNECTION
-            .parse()
-            .unwrap_or_else(|_| unreachable!("a valid id"))
+        self.id.clone()
     }
 
     /// The ports, faults included.

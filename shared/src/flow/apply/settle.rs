@@ -69,6 +69,8 @@ struct BroughtIn {
     record: Record,
     changed: bool,
     counter: Counter,
+    /// The record was brought up to a later row meanwhile.
+    overtaken: bool,
 }
 
 impl Page<'_> {
@@ -119,9 +121,14 @@ impl Page<'_> {
             let brought = self.bring_in(asked, known, &identity);
             let mut settled =
                 self.settled(asked, Standing::Linked(identity.clone()), brought.counter);
+            if brought.overtaken {
+                // Whoever was faster has stored the link, or has its message delivered again.
+                settled.relinks = false;
+                return Ok(settled);
+            }
             self.part(asked, linked, &identity, aside).await?;
-            if brought.changed {
-                aside.intended |= self.intend(asked, &settled).await?;
+            if brought.changed && !aside.intended {
+                aside.intended = self.intend(asked, &settled).await?;
             }
             let saved = match brought.changed {
                 false => brought.record,
@@ -288,6 +295,9 @@ impl Page<'_> {
         });
         let restored = before.removed.take().is_some();
         let adopted = before.zoho_id != Some(asked.row.id);
+        if adopted {
+            before.zoho_modified_time = None;
+        }
         before.zoho_id = Some(asked.row.id);
         before.create_intent = None;
         let merged = merge(&before, Some(&asked.theirs), self.plan, &self.moment);
@@ -319,6 +329,7 @@ impl Page<'_> {
             record,
             changed,
             counter,
+            overtaken: action.is_none() && before.is_ahead_of(asked.theirs.modified_time),
         }
     }
 
@@ -330,20 +341,14 @@ impl Page<'_> {
         if self.plan.identity == Identity::Own || names_it(asked.link) {
             return Ok(false);
         }
-        // Another worker with the same message may be ahead: what it stored for good is not taken back.
-        let store = &self.job.ports.store;
-        let now = store
-            .links(self.job.id(), self.plan.object, &[asked.row.id])
-            .await?;
-        if names_it(now.first()) {
-            return Ok(false);
-        }
         let intended = Link {
             // No row says this, so the row is applied once more.
             hash: self.plan.digest,
             ..settled.link.clone()
         };
-        store.save_links(&[intended]).await?;
+        // Another worker with the same message may be ahead: what it stored is not taken back, and the message comes again.
+        let store = &self.job.ports.store;
+        store.save_link_over(&intended, asked.link).await?;
         Ok(true)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::flow::lease::Lease;
 use crate::flow::{Error, creation, reading};
 use crate::identifier::{PlatformId, ZohoId};
 use crate::outgoing::{self, Unsendable};
@@ -11,7 +12,7 @@ use crate::row::Outgoing;
 
 use super::settle::Written;
 use super::waiting::{Ends, open_references, without};
-use super::{GROUP, Push, Sending};
+use super::{CREATING, GROUP, Push, Sending};
 
 /// What came of trying to create some records.
 #[derive(Default)]
@@ -28,15 +29,16 @@ impl Push<'_> {
         &self,
         mut missing: Vec<Record>,
         outside: &BTreeMap<PlatformId, ZohoId>,
+        lease: &Lease<'_>,
     ) -> Result<(), Error> {
         loop {
-            let tried = self.create(missing, outside).await?;
+            let tried = self.create(missing, outside, lease).await?;
             if tried.deferred.is_empty() {
                 return Ok(());
             }
             let mut moved = tried.sent;
             if moved == 0 {
-                moved = self.release(&tried.deferred).await?;
+                moved = self.release(&tried.deferred, lease).await?;
             }
             if moved == 0 {
                 return Ok(());
@@ -51,6 +53,7 @@ impl Push<'_> {
         &self,
         missing: Vec<Record>,
         outside: &BTreeMap<PlatformId, ZohoId>,
+        lease: &Lease<'_>,
     ) -> Result<Tried, Error> {
         let object = self.plan.object;
         let mut tried = Tried::default();
@@ -77,13 +80,13 @@ impl Push<'_> {
             }
         }
         for group in ready.chunks(GROUP) {
-            tried.sent += self.insert(group).await?;
+            tried.sent += self.insert(group, lease).await?;
         }
         Ok(tried)
     }
 
     /// Sends a group that names nothing which Zoho does not have; how many records went out.
-    async fn insert(&self, group: &[Record]) -> Result<usize, Error> {
+    async fn insert(&self, group: &[Record], lease: &Lease<'_>) -> Result<usize, Error> {
         let settings = &self.job.settings.settings;
         let mut sending = Vec::new();
         for record in group {
@@ -124,13 +127,16 @@ impl Push<'_> {
             });
         }
         let sent = sending.len();
-        self.send_new(sending).await?;
+        self.send_new(sending, lease).await?;
         Ok(sent)
     }
 
-    async fn send_new(&self, mut sending: Vec<Sending>) -> Result<(), Error> {
+    async fn send_new(&self, mut sending: Vec<Sending>, lease: &Lease<'_>) -> Result<(), Error> {
         if sending.is_empty() {
             return Ok(());
+        }
+        if !lease.renew().await? {
+            return Err(CREATING);
         }
         let out: Vec<Outgoing> = sending.iter().map(|sending| sending.out.clone()).collect();
         let (job, object) = (self.job, self.plan.object);
@@ -143,8 +149,8 @@ impl Push<'_> {
                 // A call that is refused as a whole is halved until the record that spoils it is found.
                 [_, _, ..] => {
                     let half = sending.split_off(sending.len() / 2);
-                    Box::pin(self.send_new(sending)).await?;
-                    return Box::pin(self.send_new(half)).await;
+                    Box::pin(self.send_new(sending, lease)).await?;
+                    return Box::pin(self.send_new(half, lease)).await;
                 }
                 _ => vec![Err(WriteRefusal {
                     code,
@@ -187,7 +193,7 @@ impl Push<'_> {
 
     /// Looks at records none of which could go: parks those that name a record which is not on its way itself, and breaks a circle by
     /// sending one of them without what it names, which follows as an update. Returns how many moved.
-    async fn release(&self, deferred: &[Record]) -> Result<usize, Error> {
+    async fn release(&self, deferred: &[Record], lease: &Lease<'_>) -> Result<usize, Error> {
         let together: BTreeSet<&PlatformId> = deferred.iter().map(|record| &record.id).collect();
         let mut moved = 0;
         let mut circle = None;
@@ -210,7 +216,7 @@ impl Push<'_> {
         }
         match circle {
             Some((record, open)) if moved == 0 => {
-                self.insert(&[without(record.clone(), &open)]).await
+                self.insert(&[without(record.clone(), &open)], lease).await
             }
             _ => Ok(moved),
         }
