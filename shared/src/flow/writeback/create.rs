@@ -36,14 +36,16 @@ impl Push<'_> {
             if tried.deferred.is_empty() {
                 return Ok(());
             }
-            let mut moved = tried.sent;
-            if moved == 0 {
-                moved = self.release(&tried.deferred, lease).await?;
-            }
-            if moved == 0 {
+            let released = match tried.sent {
+                0 => self.release(&tried.deferred, lease).await?,
+                _ => BTreeSet::new(),
+            };
+            if tried.sent == 0 && released.is_empty() {
                 return Ok(());
             }
-            let ids: Vec<PlatformId> = tried.deferred.into_iter().map(|record| record.id).collect();
+            // Each round has fewer: what was released is not looked at again, parked records that are tried once more least of all.
+            let ids = tried.deferred.into_iter().map(|record| record.id);
+            let ids: Vec<PlatformId> = ids.filter(|id| !released.contains(id)).collect();
             missing = self.waiting(&ids).await?;
             missing.retain(|record| record.zoho_id.is_none());
         }
@@ -192,10 +194,14 @@ impl Push<'_> {
     }
 
     /// Looks at records none of which could go: parks those that name a record which is not on its way itself, and breaks a circle by
-    /// sending one of them without what it names, which follows as an update. Returns how many moved.
-    async fn release(&self, deferred: &[Record], lease: &Lease<'_>) -> Result<usize, Error> {
+    /// sending one of them without what it names, which follows as an update. Returns those about which that decided.
+    async fn release(
+        &self,
+        deferred: &[Record],
+        lease: &Lease<'_>,
+    ) -> Result<BTreeSet<PlatformId>, Error> {
         let together: BTreeSet<&PlatformId> = deferred.iter().map(|record| &record.id).collect();
-        let mut moved = 0;
+        let mut released = BTreeSet::new();
         let mut circle = None;
         for record in deferred {
             let open = open_references(record, &self.plan);
@@ -209,16 +215,19 @@ impl Push<'_> {
                 }
                 Ends::OnTheirWay => {}
                 Ends::Missing(missing) => {
-                    moved += 1;
+                    released.insert(record.id.clone());
                     self.park_missing(record.clone(), &missing).await?;
                 }
             }
         }
         match circle {
-            Some((record, open)) if moved == 0 => {
-                self.insert(&[without(record.clone(), &open)], lease).await
+            Some((record, open)) if released.is_empty() => {
+                let alone = without(record.clone(), &open);
+                let sent = self.insert(&[alone], lease).await?;
+                released.extend((sent > 0).then(|| record.id.clone()));
             }
-            _ => Ok(moved),
+            _ => {}
         }
+        Ok(released)
     }
 }
