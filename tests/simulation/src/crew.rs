@@ -7,8 +7,7 @@ use futures::task::noop_waker_ref;
 use jiff::{SignedDuration, Timestamp};
 use tandem::flow::edits::EditAnswer;
 use tandem::flow::{Error, poll::Ticked};
-use tandem::message::{Edit, Work, Writeback};
-use tandem::object::Object;
+use tandem::message::{Work, Writeback};
 use tandem::run::Run;
 use tandem_memory::{Crashed, Held, World};
 
@@ -20,7 +19,7 @@ pub(crate) enum Came {
     Started(Result<Run, Error>),
     Worked(Held<Work>, Result<(), Error>),
     Wrote(Vec<Held<Writeback>>, Result<(), Error>),
-    Answered(Object, Vec<Edit>, Result<Vec<EditAnswer>, Error>),
+    Answered(Result<Vec<EditAnswer>, Error>),
     /// What a person did in the console.
     Operated(Result<(), Error>),
 }
@@ -43,6 +42,8 @@ type Process = Pin<Box<dyn Future<Output = Result<Came, Crashed>>>>;
 struct Flight {
     number: u64,
     name: String,
+    /// The connection that it is about; none: about all.
+    side: Option<usize>,
     began: Timestamp,
     process: Process,
 }
@@ -67,7 +68,7 @@ impl Crew {
         &mut self,
         world: &World,
         recorder: &Recorder,
-        name: String,
+        (name, side): (String, Option<usize>),
         process: impl Future<Output = Came> + 'static,
     ) {
         self.started += 1;
@@ -76,9 +77,15 @@ impl Crew {
         self.flights.push(Flight {
             number: self.started,
             name,
+            side,
             began: world.now(),
             process: Box::pin(async move { faults.run(process).await }),
         });
+    }
+
+    /// The connection that a handler is about.
+    pub(crate) fn side(&self, place: usize) -> Option<usize> {
+        self.flights.get(place)?.side
     }
 
     /// Gives a handler a turn.
@@ -146,11 +153,11 @@ impl Came {
         match self {
             Self::Ticked(result) => said(&result.as_ref().map(drop)),
             Self::Started(result) => said(&result.as_ref().map(drop)),
-            Self::Answered(_, _, Ok(answers)) => {
+            Self::Answered(Ok(answers)) => {
                 let accepted = answers.iter().filter(|answer| answer.accepted).count();
                 format!("accepts {accepted} of {} edits", answers.len())
             }
-            Self::Answered(_, _, Err(error)) => format!("fails: {error}"),
+            Self::Answered(Err(error)) => format!("fails: {error}"),
             Self::Worked(_, result) | Self::Wrote(_, result) | Self::Operated(result) => {
                 said(&result.as_ref().copied())
             }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 use stories::Story;
+use tandem::object::Object;
 use tandem::port::{Clock, Ports};
 use tandem_memory::{ManualClock, SimulatedZoho, World};
 use zoho_sim::OrganisationSpec;
@@ -33,8 +34,8 @@ pub(crate) struct Scene<'a> {
 pub(crate) struct Side {
     pub(crate) story: Story,
     pub(crate) spec: OrganisationSpec,
-    /// Subjects of tasks that the platform made, by their platform ids.
-    pub(crate) tasks: BTreeMap<String, String>,
+    /// What the platform made: by object and platform id, what finds it in Zoho.
+    pub(crate) made: BTreeMap<(Object, String), String>,
     /// What people deleted in Zoho, by module.
     pub(crate) deleted: Vec<(&'static str, String)>,
 }
@@ -48,14 +49,14 @@ impl<'a> Scene<'a> {
         world.store.keep_stream();
         zoho.model().clock_offset = SignedDuration::from_secs(dice.between(-90, 90));
         let mut sides = Vec::new();
-        for name in NAMES.iter().take(1) {
+        for name in NAMES.iter().take(1 + dice.below(3)) {
             let spec = OrganisationSpec {
-                accounts: 5,
-                contacts: Some(8),
-                deals: Some(5),
-                tasks: Some(8),
+                accounts: 4,
+                contacts: Some(6),
+                deals: Some(4),
+                tasks: Some(6),
                 users: Some(3),
-                unique_external_id: true,
+                unique_external_id: dice.once_in(2),
                 workflows: false,
                 name: format!("{name} Ltd"),
                 ..OrganisationSpec::small(dice.number())
@@ -67,7 +68,7 @@ impl<'a> Scene<'a> {
             sides.push(Side {
                 story,
                 spec,
-                tasks: BTreeMap::new(),
+                made: BTreeMap::new(),
                 deleted: Vec::new(),
             });
         }
@@ -111,29 +112,45 @@ impl Clock for Off {
 /// Settings that chance decides.
 pub(crate) fn settings(dice: &mut Dice) -> Json {
     let policies = ["zoho_wins", "platform_wins", "latest_wins"];
+    let mut contact = vec![json!({ "zoho": "Phone", "platform": "phone", "editable": true })];
+    if dice.once_in(4) {
+        contact.push(json!({ "zoho": "Title", "platform": "title" }));
+    }
     let mut settings = json!({
         "account_external_id": "External_ID",
+        "source_mode": if dice.once_in(5) { "enrich_only" } else { "create" },
         "core_writeback": true,
         "conflicts": dice.pick(&policies),
         "removal_guard": { "percent": 100, "records": 1_000 },
         "objects": {
             "account": {
-                "filter": { "where": { "field": "Customer_Status", "comparator": "equal", "value": "Active" } },
                 "custom_fields": { "health": "decimal", "deals": "integer" },
                 "mappings": [{ "zoho": "Health_Score", "platform": "health", "editable": true }],
                 "calculated": [{ "platform": "deals", "over": "deal", "value": "count" }]
             },
-            "contact": { "mappings": [{ "zoho": "Phone", "platform": "phone", "editable": true }] }
+            "contact": { "mappings": contact }
         }
     });
-    if dice.once_in(5) {
-        settings["objects"]["account"]["filter"] = json!({ "all": [] });
+    if !dice.once_in(5) {
+        settings["objects"]["account"]["filter"] = json!({ "where": {
+            "field": "Customer_Status", "comparator": "equal", "value": "Active"
+        } });
     }
-    if dice.once_in(7) {
-        let title = json!({ "zoho": "Title", "platform": "title" });
-        if let Some(mappings) = settings["objects"]["contact"]["mappings"].as_array_mut() {
-            mappings.push(title);
-        }
+    if dice.once_in(4) {
+        settings["objects"]["contact"]["filter"] = json!({ "where": {
+            "field": "Last_Name", "comparator": "not_equal", "value": "Hidden"
+        } });
+    }
+    if dice.once_in(3) {
+        settings["segments"] = json!(["vip"]);
+    }
+    let creatable = [json!([]), json!(["contact"]), json!(["account", "contact"])];
+    settings["create_in_zoho"] = dice.pick(&creatable).cloned().unwrap_or_default();
+    if dice.once_in(4) {
+        settings["task_mark"] = "Task_Reference".into();
+    }
+    if dice.once_in(4) {
+        settings["removal_guard"] = json!({ "percent": 0, "records": dice.below(2) });
     }
     settings
 }

@@ -29,6 +29,34 @@ pub enum Step {
     PlatformCreates(u64),
     /// An operator changes the settings.
     SettingsChange(u64),
+    /// A person gives a record in Zoho the external id of another, where Zoho lets them.
+    ZohoDoubles(u64),
+    /// A person moves a task to another account, deal or contact, or an account below another, in Zoho.
+    ZohoReparents(u64),
+    /// An administrator hides a field in Zoho, or shows it again.
+    ZohoHides(u64),
+    /// Zoho's clock goes another way.
+    ZohoClock(u64),
+    /// The platform's records of what Zoho has already come from elsewhere, and are to be filled.
+    PlatformKnows(u64),
+    /// The platform puts a record into a segment, or takes it out.
+    PlatformSegments(u64),
+    /// The platform edits a removed record, which is refused.
+    PlatformEditsRemoved(u64),
+    /// The platform edits several records at once.
+    PlatformEditsMany(u64),
+    /// Zoho forgets an access token early.
+    TokenExpires(u64),
+    /// The customer revokes the grant.
+    Revokes(u64),
+    /// The customer grants access again.
+    Reconnects(u64),
+    /// An operator pauses a connection, or switches it on again.
+    Pauses(u64),
+    /// An operator says yes or no to held removals.
+    Decides(u64),
+    /// The credits of a day run low.
+    CreditsRunLow(u64),
     /// The poller ticks.
     Tick(u64),
     /// A full sync starts.
@@ -99,10 +127,24 @@ kinds! {
     ZohoRenames 2,
     ZohoMerges 1,
     ZohoScopes 5,
+    ZohoDoubles 2,
+    ZohoReparents 3,
+    ZohoHides 1,
+    ZohoClock 1,
+    PlatformKnows 3,
+    PlatformSegments 3,
+    PlatformEditsRemoved 1,
+    PlatformEditsMany 2,
+    TokenExpires 1,
+    Revokes 1,
+    Reconnects 2,
+    Pauses 1,
+    Decides 2,
+    CreditsRunLow 1,
     PlatformEdits 8,
     PlatformSends 4,
     PlatformCreates 4,
-    SettingsChange 1,
+    SettingsChange 2,
     Tick 7,
     Night 3,
     Deliver 26,

@@ -8,7 +8,7 @@ use crate::flow::Error;
 use crate::flow::job::Job;
 use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::{Entry, Outcome};
-use crate::mapping::{Fault, FieldPlan, Identity};
+use crate::mapping::{Fault, FieldPlan};
 use crate::merge::{Moment, merge};
 use crate::object::Object;
 use crate::port;
@@ -334,11 +334,12 @@ impl Page<'_> {
     }
 
     /// Lets the row's link name the record that is about to be tied to it. Cut off before the link is stored for good, the record would
-    /// otherwise be lost from sight if the row's external id changed before it is applied again. True when something was stored.
+    /// otherwise be lost from sight if the row was deleted, or its external id changed, before it is applied again. True when something was
+    /// stored. Users are never removed, and keep their ids.
     async fn intend(&self, asked: &ToMerge<'_>, settled: &Settled) -> Result<bool, Error> {
         let names_it =
             |link: Option<&Link>| link.and_then(Link::known_as) == settled.link.known_as();
-        if self.plan.identity == Identity::Own || names_it(asked.link) {
+        if self.plan.object == Object::User || names_it(asked.link) {
             return Ok(false);
         }
         let intended = Link {

@@ -1,6 +1,7 @@
 //! The hand that lets things happen.
 
 mod faults;
+mod operator;
 mod platform;
 mod queues;
 mod zoho;
@@ -46,6 +47,8 @@ pub(crate) struct Hand<'a> {
     /// How often each message failed.
     failed: BTreeMap<String, u32>,
     numbers: u64,
+    /// What came to another connection's Zoho, if anything did (P7).
+    crossed: Option<String>,
 }
 
 impl<'a> Hand<'a> {
@@ -57,6 +60,7 @@ impl<'a> Hand<'a> {
             old: (Vec::new(), Vec::new()),
             failed: BTreeMap::new(),
             numbers: 0,
+            crossed: None,
         }
     }
 
@@ -100,6 +104,43 @@ impl<'a> Hand<'a> {
                 let document = settings(&mut dice);
                 self.at(side).story.save_settings(document).await?;
                 true
+            }
+            Step::ZohoDoubles(_) => self.doubles_in_zoho(&mut dice)?,
+            Step::ZohoReparents(_) => self.reparents_in_zoho(&mut dice)?,
+            Step::ZohoHides(_) => self.hides_in_zoho(&mut dice)?,
+            Step::ZohoClock(_) => {
+                let offset = SignedDuration::from_secs(dice.between(-120, 120));
+                self.scene.zoho.model().clock_offset = offset;
+                true
+            }
+            Step::PlatformKnows(_) => self.knows(&mut dice)?,
+            Step::PlatformSegments(_) => self.segments(&mut dice)?,
+            Step::PlatformEditsRemoved(_) => self.edits_removed(&mut dice)?,
+            Step::PlatformEditsMany(_) => self.edits_many(&mut dice)?,
+            Step::TokenExpires(_) => {
+                let side = self.side(&mut dice);
+                let organisation = self.at(side).story.organisation;
+                let mut model = self.scene.zoho.model();
+                model.oauth.revoke_all(organisation, false) > 0
+            }
+            Step::Revokes(_) => {
+                let side = self.side(&mut dice);
+                let organisation = self.at(side).story.organisation;
+                let mut model = self.scene.zoho.model();
+                model.oauth.revoke_all(organisation, true) > 0
+            }
+            Step::Reconnects(_) => {
+                let side = self.side(&mut dice);
+                self.reconnects(side).await?
+            }
+            Step::Pauses(_) => {
+                let side = self.side(&mut dice);
+                self.pauses(side).await?
+            }
+            Step::Decides(_) => self.decides(&mut dice),
+            Step::CreditsRunLow(_) => {
+                let side = self.side(&mut dice);
+                self.spends(side, &mut dice).await?
             }
             Step::Tick(_) => self.ticks(&mut dice),
             Step::Night(_) => self.starts_night(&mut dice),
@@ -177,7 +218,12 @@ impl<'a> Hand<'a> {
     /// Gives a handler a turn, which takes a moment; false when it is at its end.
     fn turn(&mut self, place: usize, dice: &mut Dice) -> bool {
         let recorder = self.recorder();
+        let (side, served) = (
+            self.crew.side(place),
+            self.scene.zoho.model().journal.latest(),
+        );
         let turn = self.crew.turn(place, &self.scene.world, &recorder);
+        self.watch_crossing(side, served);
         self.count_struck();
         let goes = match turn {
             Turn::Goes => true,
@@ -197,6 +243,27 @@ impl<'a> Hand<'a> {
         goes
     }
 
+    /// Sees to it that a handler of a connection speaks to that one's organisation only (P7).
+    fn watch_crossing(&mut self, side: Option<usize>, served: u64) {
+        let own = side.map(|side| self.at(side).story.organisation.to_string());
+        let model = self.scene.zoho.model();
+        let mut strange = model.journal.since(served).filter(|served| {
+            let organisation = served.organisation.as_ref();
+            organisation.is_some() && organisation != own.as_ref()
+        });
+        if let Some(served) = strange.next() {
+            self.crossed = Some(format!(
+                "P7: a handler of organisation {own:?} calls organisation {:?}: {} {}",
+                served.organisation, served.method, served.path
+            ));
+        }
+    }
+
+    /// What came to another connection's Zoho.
+    pub(crate) fn crossed(&self) -> Option<&str> {
+        self.crossed.as_deref()
+    }
+
     fn kills(&mut self, dice: &mut Dice) -> bool {
         let place = dice.below(self.crew.len());
         let recorder = self.recorder();
@@ -212,12 +279,9 @@ impl<'a> Hand<'a> {
         match came {
             Came::Worked(held, result) => self.worked(&held, result),
             Came::Wrote(held, result) => self.wrote(&held, result),
-            Came::Answered(object, edits, Ok(answers)) => self.answered(object, &edits, &answers),
+            Came::Answered(Ok(answers)) => self.answered(&answers),
             // Whoever gets no answer asks again, or not; an edit that was stored is swept.
-            Came::Answered(_, _, Err(_))
-            | Came::Ticked(_)
-            | Came::Started(_)
-            | Came::Operated(_) => {}
+            Came::Answered(Err(_)) | Came::Ticked(_) | Came::Started(_) | Came::Operated(_) => {}
         }
     }
 

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use tandem::flow::job::Deadline;
 use tandem::flow::writeback::Received;
 use tandem::flow::{Error, poll, runs, work, writeback};
+use tandem::identifier::ConnectionId;
 use tandem::message::{Letter, Work, Writeback};
 use tandem::port::Due;
 use tandem::run::RunKind;
@@ -16,14 +17,14 @@ use crate::dice::Dice;
 
 impl Hand<'_> {
     /// How far a function's clock is off.
-    fn off(dice: &mut Dice) -> SignedDuration {
+    pub(super) fn off(dice: &mut Dice) -> SignedDuration {
         match dice.once_in(2) {
             true => SignedDuration::ZERO,
             false => SignedDuration::from_millis(dice.between(-1_500, 1_500)),
         }
     }
 
-    fn deadline(&self, dice: &mut Dice) -> Deadline {
+    pub(super) fn deadline(&self, dice: &mut Dice) -> Deadline {
         // Some functions have hardly any time, and hand over after every page.
         let time = match dice.once_in(8) {
             true => SignedDuration::from_secs(50),
@@ -32,9 +33,21 @@ impl Hand<'_> {
         Deadline(self.scene.world.now() + time)
     }
 
-    fn start(&mut self, name: String, process: impl Future<Output = Came> + 'static) {
+    pub(super) fn start(
+        &mut self,
+        name: String,
+        side: Option<usize>,
+        process: impl Future<Output = Came> + 'static,
+    ) {
         let recorder = self.recorder();
-        self.crew.start(&self.scene.world, &recorder, name, process);
+        let named = (name, side);
+        self.crew
+            .start(&self.scene.world, &recorder, named, process);
+    }
+
+    fn side_of(&self, connection: &ConnectionId) -> Option<usize> {
+        let mut sides = self.scene.sides.iter();
+        sides.position(|side| side.story.id == *connection)
     }
 
     pub(super) fn ticks(&mut self, dice: &mut Dice) -> bool {
@@ -51,7 +64,7 @@ impl Hand<'_> {
     /// The poller ticks.
     pub(crate) fn tick(&mut self, dice: &mut Dice) {
         let (ports, deadline) = (self.scene.ports(Self::off(dice)), self.deadline(dice));
-        self.start("a tick of the poller".to_owned(), async move {
+        self.start("a tick of the poller".to_owned(), None, async move {
             Came::Ticked(poll::tick(&ports, Due::Routine, deadline).await)
         });
     }
@@ -61,7 +74,7 @@ impl Hand<'_> {
         let connection = self.at(side).story.connection();
         let ports = self.scene.ports(Self::off(dice));
         let name = format!("the start of a full sync of {connection}");
-        self.start(name, async move {
+        self.start(name, Some(side), async move {
             Came::Started(runs::start(&ports, &connection, RunKind::Full).await)
         });
     }
@@ -82,7 +95,8 @@ impl Hand<'_> {
             let Letter::Work(message) = Letter::to_worker(&body) else {
                 anyhow::bail!("no worker can read {body}");
             };
-            self.start(format!("{} with {body}", held.id), async move {
+            let side = self.side_of(message.connection());
+            self.start(format!("{} with {body}", held.id), side, async move {
                 let worked = work::handle(&ports, &message, deadline).await;
                 Came::Worked(held, worked)
             });
@@ -124,7 +138,8 @@ impl Hand<'_> {
             });
         }
         let connection = group[0].message.connection().clone();
-        self.start(names.join(" and "), async move {
+        let side = self.side_of(&connection);
+        self.start(names.join(" and "), side, async move {
             let wrote = writeback::handle(&ports, &connection, &received, deadline).await;
             Came::Wrote(group, wrote)
         });

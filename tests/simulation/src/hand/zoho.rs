@@ -42,15 +42,17 @@ impl Hand<'_> {
         let side = self.side(dice);
         let fresh = self.fresh();
         let module = Self::module(dice);
+        let name = self.at(side).story.connection();
         let values = match module {
             "Accounts" => {
-                json!({ "Health_Score": fresh, "Account_Name": format!("Account {fresh}") })
+                json!({ "Health_Score": fresh, "Account_Name": format!("Account {fresh} of {name}") })
             }
             "Contacts" => {
-                json!({ "Phone": format!("+1 555 {fresh:04}"), "Title": format!("Title {fresh}") })
+                let names = ["Hidden", "Shown", "Seen"];
+                json!({ "Phone": format!("+1 555 {fresh:04}"), "Title": format!("Title {fresh} of {name}"), "Last_Name": dice.pick(&names) })
             }
             "Deals" => json!({ "Amount": fresh }),
-            _ => json!({ "Status": status_of(fresh), "Description": format!("{fresh}") }),
+            _ => json!({ "Status": status_of(fresh), "Description": format!("{fresh} of {name}") }),
         };
         self.changes(side, module, &values, dice)
     }
@@ -153,6 +155,100 @@ impl Hand<'_> {
         let statuses = ["Active", "Churned"];
         let values = json!({ "Customer_Status": dice.pick(&statuses) });
         self.changes(side, "Accounts", &values, dice)
+    }
+
+    pub(super) fn doubles_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let (module, field) = match dice.once_in(2) {
+            true => ("Accounts", "External_ID"),
+            false => ("Contacts", "Email"),
+        };
+        let rows = self.at(side).story.rows(module)?;
+        let Some(other) = dice.pick(&rows).map(|row| row[field].clone()) else {
+            return Ok(false);
+        };
+        let Some(id) = self.pick(side, module, dice)? else {
+            return Ok(false);
+        };
+        let story = &self.at(side).story;
+        let said = || {
+            format!(
+                "      in {} {module} {id} gets {field} {other}",
+                story.connection()
+            )
+        };
+        self.scene.recorder.say(said);
+        // What the platform made stays alone, so that a second creation shows. Where the field is unique Zoho refuses it.
+        let made = |text: &str| text.to_lowercase().starts_with("made-");
+        Ok(other.as_str().is_some_and(|text| !made(text))
+            && story
+                .zoho_edits(module, &id, &json!({ field: other }))
+                .is_ok())
+    }
+
+    pub(super) fn reparents_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let parents = ["Accounts", "Deals", "Contacts", "Parent_Account"];
+        let parent = dice.pick(&parents).copied().unwrap_or("Accounts");
+        let module = if parent == "Parent_Account" {
+            "Accounts"
+        } else {
+            parent
+        };
+        let Some(id) = self.pick(side, module, dice)? else {
+            return Ok(false);
+        };
+        match parent {
+            "Parent_Account" => {
+                let values = json!({ "Parent_Account": { "id": id } });
+                let Some(child) = self
+                    .pick(side, "Accounts", dice)?
+                    .filter(|child| *child != id)
+                else {
+                    return Ok(false);
+                };
+                let story = &self.at(side).story;
+                Ok(story.zoho_edits("Accounts", &child, &values).is_ok())
+            }
+            "Contacts" => {
+                let values = json!({ "Who_Id": { "id": id } });
+                self.changes(side, "Tasks", &values, dice)
+            }
+            what => {
+                let values = json!({ "What_Id": { "id": id }, "$se_module": what });
+                self.changes(side, "Tasks", &values, dice)
+            }
+        }
+    }
+
+    pub(super) fn hides_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let hidden = dice.once_in(2);
+        let story = &self.at(side).story;
+        let fields = [
+            ("Contacts", "Phone"),
+            ("Accounts", "Health_Score"),
+            ("Tasks", "Description"),
+        ];
+        let Some((module, field)) = dice.pick(&fields) else {
+            return Ok(false);
+        };
+        story.zoho_hides(module, field, hidden)?;
+        Ok(true)
+    }
+
+    /// Shows every field again.
+    pub(crate) fn shows_all(&self) -> Result<()> {
+        for side in &self.scene.sides {
+            for (module, field) in [
+                ("Contacts", "Phone"),
+                ("Accounts", "Health_Score"),
+                ("Tasks", "Description"),
+            ] {
+                side.story.zoho_hides(module, field, false)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn merges_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
