@@ -93,7 +93,8 @@ fn has_all(mapped: &Mapped, theirs: &Value, ours: &Value) -> bool {
     }
 }
 
-/// Merges what Zoho says (none: Zoho does not have the record) into a record.
+/// Merges what Zoho says (none: Zoho does not have the record) into a record. What it said before the record was last brought up to date
+/// counts for nothing.
 #[must_use]
 pub fn merge(
     before: &Record,
@@ -101,6 +102,8 @@ pub fn merge(
     plan: &FieldPlan,
     moment: &Moment,
 ) -> Merged {
+    // An older row than the record has seen takes nothing back.
+    let theirs = theirs.filter(|theirs| !before.is_ahead_of(theirs.modified_time));
     let mut record = before.clone();
     let mut push = Fields::new();
     let mut changes = Vec::new();
@@ -203,6 +206,12 @@ pub fn settle(
     action: Action,
 ) -> Record {
     let mut record = before.clone();
+    if theirs.is_some_and(|theirs| before.is_ahead_of(theirs.modified_time)) {
+        // Somebody read a later row meanwhile, and merged it with the edit still waiting: whether it won is decided when it is looked at next.
+        record.parked = None;
+        record.create_intent = None;
+        return record;
+    }
     // What the merge before the write decided has no line of its own in the log.
     let decided = record.change.take();
     let (decided, mut changes): (Vec<FieldChange>, Vec<FieldChange>) = decided

@@ -221,6 +221,13 @@ impl Record {
         self.removed.is_none().then_some(parked.at)
     }
 
+    /// Whether a Zoho row of this Modified_Time is older than the one that the record was last brought up to: whoever read it was overtaken.
+    #[must_use]
+    pub fn is_ahead_of(&self, modified: Option<Timestamp>) -> bool {
+        let known = modified.zip(self.zoho_modified_time);
+        known.is_some_and(|(row, own)| row < own)
+    }
+
     /// The oldest pending edit's time.
     #[must_use]
     pub fn pending_since(&self) -> Option<Timestamp> {

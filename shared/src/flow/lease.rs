@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::identifier::ConnectionId;
+use crate::object::Object;
 use crate::port::{self, Ports};
 
 /// The lease under which a connection's tokens are renewed or replaced.
@@ -10,6 +11,17 @@ pub(crate) const TOKENS: &str = "token";
 
 /// The lease under which a connection's account fields are calculated.
 pub(crate) const CALCULATE: &str = "calculate";
+
+/// The lease under which an object's records are created in Zoho.
+pub(crate) const fn create(object: Object) -> &'static str {
+    match object {
+        Object::User => "create#user",
+        Object::Account => "create#account",
+        Object::Contact => "create#contact",
+        Object::Deal => "create#deal",
+        Object::Task => "create#task",
+    }
+}
 
 /// Longer than a call to an accounts server may last (a minute), so that a lease outlives its holder only if that crashed.
 const HELD_FOR: SignedDuration = SignedDuration::from_secs(90);

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tandem::identifier::{ConnectionId, PlatformId, ZohoId};
+use tandem::identifier::{ConnectionId, Digest, PlatformId, ZohoId};
 use tandem::object::Object;
-use tandem::port::Store;
+use tandem::port::{Error, Store};
 use tandem::record::{Candidate, Link, RemovalReason, Standing};
 
 use crate::samples::{NUMBERS, candidate, link, platform, run, zoho};
@@ -95,6 +95,53 @@ pub(crate) async fn a_link_named_twice_is_one(at: &Stores) {
     );
     at.port.remove_links(&id, Object::Task, &ids).await.unwrap();
     assert_eq!(at.port.links(&id, Object::Task, &ids).await.unwrap(), []);
+}
+
+pub(crate) async fn a_link_is_stored_only_over_the_one_that_was_read(at: &Stores) {
+    let id = at.connection();
+    let port = &at.port;
+    let first = link(&id, Object::Account, 7);
+    let stored = async || {
+        let found = port.links(&id, Object::Account, &[zoho(7)]).await;
+        found.unwrap().pop()
+    };
+    let refused = async |link: &Link, read: Option<&Link>| {
+        let answer = port.save_link_over(link, read).await;
+        matches!(answer, Err(Error::Conflict { .. }))
+    };
+    assert!(refused(&first, Some(&first)).await, "there is none");
+    port.save_link_over(&first, None).await.unwrap();
+    assert!(refused(&first, None).await, "there is one");
+    assert_eq!(stored().await.as_ref(), Some(&first));
+    let mut last = first.clone();
+    for next in [
+        Link {
+            hash: Digest::of(b"another"),
+            ..first.clone()
+        },
+        Link {
+            standing: Standing::Unmatched,
+            ..first.clone()
+        },
+        Link {
+            in_scope: !first.in_scope,
+            ..first.clone()
+        },
+        Link {
+            announce: !first.announce,
+            ..first.clone()
+        },
+        Link {
+            standing: Standing::Linked("somebody-else".parse().unwrap()),
+            ..first.clone()
+        },
+    ] {
+        assert!(refused(&next, Some(&next)).await, "another is stored");
+        port.save_link_over(&next, Some(&last)).await.unwrap();
+        assert!(refused(&first, Some(&last)).await, "it was read before");
+        last = next;
+    }
+    assert_eq!(stored().await, Some(last));
 }
 
 /// Walks a range of links as a merge join does.

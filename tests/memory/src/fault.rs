@@ -88,12 +88,27 @@ pub struct Faults(Arc<Mutex<State>>);
 struct State {
     plan: Option<Plan>,
     wait: Option<Wait>,
-    yielding: bool,
+    yielding: Yielding,
     calls: u64,
     counts: BTreeMap<&'static str, u64>,
     remembered: VecDeque<Call>,
     running: u32,
     crashed: bool,
+}
+
+/// When a call lets others go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Yielding {
+    /// Never.
+    #[default]
+    No,
+    /// Once before it begins.
+    Once,
+    /// Until it is given a turn.
+    Turns {
+        /// Whether the next call may begin.
+        given: bool,
+    },
 }
 
 impl Faults {
@@ -135,7 +150,22 @@ impl Faults {
 
     /// Lets each call give way to other futures once before it begins, so that [`crate::interleave`] can run several handlers step by step.
     pub fn give_way(&self, yielding: bool) {
-        self.state().yielding = yielding;
+        self.state().yielding = match yielding {
+            true => Yielding::Once,
+            false => Yielding::No,
+        };
+    }
+
+    /// Lets a call begin only when it is given a turn, so that one step of a handler is one call whatever it does side by side.
+    pub fn take_turns(&self) {
+        self.state().yielding = Yielding::Turns { given: false };
+    }
+
+    /// Gives the next call its turn, or takes back one that nobody took.
+    pub fn turn(&self, given: bool) {
+        if let Yielding::Turns { given: turn } = &mut self.state().yielding {
+            *turn = given;
+        }
     }
 
     /// Lets each call last as long as `wait` does: with a clock that only such waits move, what goes on side by side takes the time of one.
@@ -195,8 +225,10 @@ impl Faults {
         batch: bool,
     ) -> Result<Passage<'_>, E> {
         let yielding = self.state().yielding;
-        if yielding {
-            give_way().await;
+        match yielding {
+            Yielding::No => {}
+            Yielding::Once => give_way().await,
+            Yielding::Turns { .. } => self.wait_for_turn().await,
         }
         let (call, fault) = self.state().next(port, operation);
         let wait = self.state().wait.clone();
@@ -211,6 +243,22 @@ impl Faults {
                 fault,
             }),
         }
+    }
+
+    async fn wait_for_turn(&self) {
+        poll_fn(|context| {
+            let mut state = self.state();
+            let goes = match &mut state.yielding {
+                Yielding::Turns { given } => std::mem::take(given),
+                Yielding::No | Yielding::Once => true,
+            };
+            if goes {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     async fn strike<T, E: Injected>(&self, fault: Fault, operation: &'static str) -> Result<T, E> {

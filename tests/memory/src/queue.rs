@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tandem::identifier::ConnectionId;
-use tandem::message::{Letter, Work, Writeback};
+use tandem::message::{self, Letter, Work, Writeback};
 use tandem::port::{
     Clock as _, DeadLetter, DeadLetters, Delivery, Error, Queue, QueueName, Redriven,
 };
@@ -27,6 +27,19 @@ pub struct Held<M> {
     pub ready_at: Timestamp,
     /// The message.
     pub message: M,
+}
+
+impl<M> Held<M> {
+    /// When it was sent, as its receiver is told: to the millisecond, with what tells messages of one millisecond apart. A dead letter that is
+    /// sent again says when it was first.
+    #[must_use]
+    pub fn told_sent_at(&self) -> Timestamp {
+        let told = match self.sent_at.subsec_nanosecond() % 1_000_000 {
+            0 => message::sent_at(&self.sent_at.as_millisecond().to_string(), &self.id, None),
+            _ => None,
+        };
+        told.unwrap_or(self.sent_at)
+    }
 }
 
 /// One queue, the message sent first at its head. Only messages whose time has come can be taken.
@@ -102,6 +115,53 @@ impl<M: Clone> Line<M> {
         let mut held = state.waiting.remove(place);
         held.taken += 1;
         Some(held)
+    }
+
+    /// Receives the message at a place among those whose time has come, as a queue gives it out: it stays, hidden for a while, and comes again
+    /// unless it is acknowledged.
+    pub fn receive_at(&self, place: usize, hidden: SignedDuration) -> Option<Held<M>> {
+        let now = self.clock.now();
+        let mut state = locked(&self.state);
+        let place = state.ready(now).nth(place)?.0;
+        let held = state.waiting.get_mut(place)?;
+        held.taken += 1;
+        held.ready_at = now.saturating_add(hidden).unwrap_or(Timestamp::MAX);
+        Some(held.clone())
+    }
+
+    /// Deletes a message that was received. One that was received again since stays: only its latest receipt counts.
+    pub fn acknowledge(&self, held: &Held<M>) {
+        let of_latest = |own: &Held<M>| own.id == held.id && own.taken == held.taken;
+        locked(&self.state).waiting.retain(|own| !of_latest(own));
+    }
+
+    /// Lets a message that was received come again after a delay. One that was received again since comes in its own time.
+    pub fn come_again(&self, held: &Held<M>, delay: Duration) {
+        let now = self.clock.now();
+        let mut state = locked(&self.state);
+        let mut waiting = state.waiting.iter_mut();
+        let own = waiting.find(|own| own.id == held.id && own.taken == held.taken);
+        if let Some(own) = own {
+            own.ready_at = now.saturating_add(delay).unwrap_or(Timestamp::MAX);
+        }
+    }
+
+    fn take_out(&self, wanted: impl Fn(&Held<M>) -> bool) -> Vec<Held<M>> {
+        let now = self.clock.now();
+        let mut state = locked(&self.state);
+        let (out, stay) = std::mem::take(&mut state.waiting)
+            .into_iter()
+            .partition(|held| held.ready_at <= now && wanted(held));
+        state.waiting = stay;
+        out
+    }
+
+    /// What can be received now, the head first.
+    #[must_use]
+    pub fn receivable(&self) -> Vec<Held<M>> {
+        let state = locked(&self.state);
+        let ready = state.ready(self.clock.now());
+        ready.map(|(_, held)| held.clone()).collect()
     }
 
     /// Takes the first message that `wanted` picks.
@@ -274,6 +334,26 @@ impl MemoryQueue {
         locked(&self.dead).push((queue, dead));
     }
 
+    /// Lets the messages that were delivered as often as a message may be, and come again all the same, be dead letters, as old as they are.
+    /// Returns how many.
+    pub fn bury_worn_out(&self) -> usize {
+        let worn = |taken| taken >= DELIVERIES;
+        let work = self.work.take_out(|held| worn(held.taken));
+        let work = work.into_iter().map(|held| {
+            let queue = QueueName::Work(held.message.object());
+            (queue, dead(&held, Letter::Work(held.message.clone())))
+        });
+        let writeback = self.writeback.take_out(|held| worn(held.taken));
+        let writeback = writeback.into_iter().map(|held| {
+            let letter = Letter::Writeback(held.message.clone());
+            (QueueName::Writeback, dead(&held, letter))
+        });
+        let mut all = locked(&self.dead);
+        let before = all.len();
+        all.extend(work.chain(writeback));
+        all.len() - before
+    }
+
     /// What cannot be read would come back after as many deliveries as before, so it stays.
     fn deliver_again(&self, dead: DeadLetter) -> Option<DeadLetter> {
         let now = self.clock.now();
@@ -289,6 +369,16 @@ impl MemoryQueue {
             }
         }
         None
+    }
+}
+
+/// The dead letter that a message becomes.
+fn dead<M>(held: &Held<M>, letter: Letter) -> DeadLetter {
+    DeadLetter {
+        connection: letter.connection().cloned(),
+        letter,
+        sent_at: Some(held.told_sent_at()),
+        received: held.taken,
     }
 }
 

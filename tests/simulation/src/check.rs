@@ -5,53 +5,80 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, bail, ensure};
 use jiff::SignedDuration;
 use serde_json::Value as Json;
-use stories::name;
+use stories::{Story, name};
 use tandem::mapping::{FieldPlan, Neighbours};
 use tandem::object::Object;
 use tandem::port::Connections as _;
 use tandem::record::Record;
 use tandem::run::{RunKind, RunStatus};
-use tandem::settings::Settings;
+use tandem::settings::{Settings, SourceMode};
 use tandem::value::Value;
 
-use crate::Stage;
+use tandem_memory::Writes;
+
+use crate::dice::Dice;
 use crate::hand::Hand;
-
-/// When a message that failed comes again.
-const AGAIN: SignedDuration = SignedDuration::from_mins(2);
-
-/// How often a message may fail when nothing goes wrong any more.
-const TRIES: u32 = 20;
+use crate::scene::Side;
 
 /// Lets everything drain, syncs, and checks the promises.
-pub(crate) async fn after_the_storm(story: &Stage, hand: &Hand<'_>) -> Result<()> {
-    story.world.faults.clear();
-    story.zoho.model().faults.clear();
-    story.world.store.lag_indexes(0);
-    drain(story).await.context("draining")?;
-    // A run whose messages were never sent counts as cut short after this time.
-    story.pass(SignedDuration::from_hours(21));
+pub(crate) async fn after_the_storm(hand: &mut Hand<'_>, seed: u64) -> Result<()> {
+    let recorder = hand.scene.recorder.clone();
+    recorder.say(|| "the storm is over".to_owned());
+    hand.calm();
+    hand.shows_all()?;
+    hand.switches_all_on().await?;
+    let mut dice = Dice::new(seed);
+    hand.drain(&mut dice).await.context("draining")?;
+    // A run whose messages were never sent counts as cut short after this time, and spent credits have come back.
+    hand.pass(SignedDuration::from_hours(25));
     for round in 0..2 {
         for kind in [RunKind::Routine, RunKind::Full] {
-            sync(story, kind)
+            recorder.say(|| format!("{kind:?} sync {round} after the storm"));
+            sync(hand, kind, &mut dice)
                 .await
                 .with_context(|| format!("{kind:?} sync {round} after the storm"))?;
         }
+        approve_all(hand, &mut dice).await?;
     }
-    let settings = story
-        .world
-        .store
-        .settings(&story.connection())
-        .await?
-        .settings;
-    let (writes, request) = (story.writes(), story.latest_request());
-    let night = sync(story, RunKind::Full)
+    let before = hand.scene.world.store.writes();
+    let request = hand.scene.zoho.model().journal.latest();
+    recorder.say(|| "the quiet night".to_owned());
+    sync(hand, RunKind::Full, &mut dice)
         .await
         .context("the quiet night")?;
-    ensure!(night == RunStatus::Complete, "the quiet night is {night:?}");
-    let wrote = story.writes() - writes;
+    if let Some(crossed) = hand.crossed() {
+        bail!("{crossed}");
+    }
+    silence(hand, before, request)?;
+    for side in &hand.scene.sides {
+        let id = side.story.connection();
+        let settings = side.story.world.store.settings(&id).await?.settings;
+        Platform::of(&side.story, &settings)?
+            .check(side)
+            .with_context(|| id.to_string())?;
+        alone(hand, side).with_context(|| id.to_string())?;
+    }
+    Ok(())
+}
+
+/// A person says yes to every removal that is held.
+async fn approve_all(hand: &mut Hand<'_>, dice: &mut Dice) -> Result<()> {
+    for side in 0..hand.scene.sides.len() {
+        for object in hand.held(side) {
+            hand.decide(side, object, true, dice);
+        }
+    }
+    hand.drain(dice).await
+}
+
+/// A night in which nothing changed writes nothing (P5).
+fn silence(hand: &Hand<'_>, before: Writes, request: u64) -> Result<()> {
+    let wrote = hand.scene.world.store.writes() - before;
+    let mut records = Vec::new();
+    for side in &hand.scene.sides {
+        records.extend(hand.scene.world.store.all_records(&side.story.connection()));
+    }
     // A creation that Zoho refuses is tried once more each night: its intent is stored before, and forgotten after.
-    let records = story.world.store.all_records(&story.connection());
     let tried = records
         .iter()
         .filter(|record| record.parked.is_some() && record.zoho_id.is_none());
@@ -62,12 +89,15 @@ pub(crate) async fn after_the_storm(story: &Stage, hand: &Hand<'_>) -> Result<()
         wrote.records,
         wrote.links
     );
-    let calls = story.calls_since(request);
-    let written: Vec<&String> = calls
-        .iter()
-        .filter(|call| {
-            call.starts_with("PUT") || (call.starts_with("POST") && !call.contains("coql"))
+    let model = hand.scene.zoho.model();
+    let written: Vec<String> = model
+        .journal
+        .since(request)
+        .filter(|served| served.path.contains("/crm/"))
+        .filter(|served| {
+            served.method == "PUT" || (served.method == "POST" && served.coql.is_none())
         })
+        .map(|served| format!("{} {}", served.method, served.path))
         .collect();
     // What is parked is tried once more each night, each with a call of its own at most.
     let parked = records.iter().filter(|record| record.parked.is_some());
@@ -75,78 +105,81 @@ pub(crate) async fn after_the_storm(story: &Stage, hand: &Hand<'_>) -> Result<()
         written.len() <= parked.count(),
         "P5: a night without changes sent {written:?} to Zoho"
     );
-    Platform::of(story, &settings)?.check(hand)
+    Ok(())
 }
 
-/// Ticks or starts a night, and delivers everything.
-async fn sync(story: &Stage, kind: RunKind) -> Result<RunStatus> {
-    story.pass(SignedDuration::from_mins(16));
-    if kind == RunKind::Routine {
-        story.tick().await?;
-        return Ok(RunStatus::Complete);
-    }
-    let ran = story.full_sync().await?;
-    ensure!(
-        ran.run.status == RunStatus::Complete,
-        "{:?}: {:?}",
-        ran.run.status,
-        ran.run.reason
+/// Nothing of a connection says anything of another (P7).
+fn alone(hand: &Hand<'_>, side: &Side) -> Result<()> {
+    let (store, id) = (&hand.scene.world.store, side.story.connection());
+    let tables = format!(
+        "{:?} {:?} {:?}",
+        store.all_records(&id),
+        store.all_links(&id),
+        store.all_entries(&id)
     );
-    Ok(ran.run.status)
+    for other in &hand.scene.sides {
+        let name = other.story.connection();
+        ensure!(
+            name == id || !tables.contains(name.as_str()),
+            "P7: its tables say something of {name}"
+        );
+    }
+    Ok(())
 }
 
-async fn drain(story: &Stage) -> Result<()> {
-    let (work, writeback) = (&story.world.queue.work, &story.world.queue.writeback);
-    let mut tries: BTreeMap<String, u32> = BTreeMap::new();
-    let mut failed_again = |id: &str| {
-        let tried = tries.entry(id.to_owned()).or_default();
-        *tried += 1;
-        *tried >= TRIES
-    };
-    for _ in 0..20_000 {
-        if let Some(held) = work.take() {
-            if let Err(error) = story.handle_work(&held.message).await {
-                ensure!(
-                    !failed_again(&held.id),
-                    "{:?} never heals: {error:#}",
-                    held.message
-                );
-                work.put_back(held);
-                story.pass(AGAIN);
+/// Ticks or starts a night for every connection, and delivers everything.
+async fn sync(hand: &mut Hand<'_>, kind: RunKind, dice: &mut Dice) -> Result<()> {
+    hand.pass(SignedDuration::from_mins(16));
+    let mut nights = Vec::new();
+    match kind {
+        RunKind::Routine => hand.tick(dice),
+        RunKind::Full => {
+            for side in 0..hand.scene.sides.len() {
+                hand.night(side, dice);
+                nights.push(side);
             }
-        } else if let Some(held) = writeback.take() {
-            if let Err(error) = story.handle_writeback(&held.message).await {
-                ensure!(
-                    !failed_again(&held.id),
-                    "{:?} never heals: {error:#}",
-                    held.message
-                );
-                writeback.put_back(held);
-                story.pass(AGAIN);
-            }
-        } else if let Some(next) = work.next_at().into_iter().chain(writeback.next_at()).min() {
-            story.world.clock.set(next);
-        } else {
-            return Ok(());
         }
     }
-    bail!("the queues do not run dry")
+    hand.drain(dice).await?;
+    for side in nights {
+        let story = &hand.scene.sides[side].story;
+        let runs = hand.scene.world.store.all_runs(&story.connection());
+        let latest = runs.iter().rev().find(|run| run.kind == RunKind::Full);
+        let latest = latest.context("no full sync started")?;
+        ensure!(
+            latest.status == RunStatus::Complete,
+            "the full sync of {} is {:?}: {:?}",
+            story.connection(),
+            latest.status,
+            latest.reason
+        );
+    }
+    Ok(())
 }
 
 /// Both sides, side by side.
 struct Platform<'a> {
-    story: &'a Stage,
     settings: &'a Settings,
     /// Live records by object.
     live: BTreeMap<Object, Vec<Record>>,
     /// Zoho's rows by object and id.
     rows: BTreeMap<Object, BTreeMap<String, Json>>,
+    /// Every record that the platform ever had.
+    known: BTreeSet<(Object, String)>,
+}
+
+/// The platform id of a row by its identity.
+fn name_of(object: Object, identity: &str) -> String {
+    match object {
+        Object::Account | Object::Contact => identity.to_owned(),
+        _ => format!("zoho-{identity}"),
+    }
 }
 
 const OBJECTS: [Object; 4] = [Object::Account, Object::Contact, Object::Deal, Object::Task];
 
 impl<'a> Platform<'a> {
-    fn of(story: &'a Stage, settings: &'a Settings) -> Result<Self> {
+    fn of(story: &Story, settings: &'a Settings) -> Result<Self> {
         let mut live = BTreeMap::new();
         let mut rows = BTreeMap::new();
         for object in OBJECTS {
@@ -157,25 +190,31 @@ impl<'a> Platform<'a> {
                 of_object.map(|row| (row["id"].as_str().unwrap_or_default().to_owned(), row));
             rows.insert(object, of_object.collect());
         }
+        let records = story.world.store.all_records(&story.connection());
+        let known = records
+            .into_iter()
+            .map(|record| (record.object, record.id.to_string()));
         Ok(Self {
-            story,
             settings,
             live,
             rows,
+            known: known.collect(),
         })
     }
 
-    fn check(&self, hand: &Hand<'_>) -> Result<()> {
+    fn check(&self, side: &Side) -> Result<()> {
         for object in OBJECTS {
             self.scope(object)
                 .with_context(|| format!("P1, P3: the scope of {object}s"))?;
             for record in &self.live[&object] {
                 self.values(record)
                     .with_context(|| format!("P1, P2: {object} {}", record.id))?;
+                self.reasons(record)
+                    .with_context(|| format!("W3, W7: {object} {}", record.id))?;
             }
         }
         self.calculated().context("F5")?;
-        self.tasks(hand).context("P6")
+        self.made(side).context("P6")
     }
 
     fn zoho_ids(&self, object: Object) -> BTreeSet<String> {
@@ -201,7 +240,12 @@ impl<'a> Platform<'a> {
                     });
                 !filtered || row["Customer_Status"] == "Active"
             }
-            Object::Contact | Object::Deal => names("Account_Name", Object::Account),
+            Object::Contact => {
+                let filtered = self.settings.object(Object::Contact).filter.is_some();
+                let hidden = filtered && row["Last_Name"] == "Hidden";
+                !hidden && names("Account_Name", Object::Account)
+            }
+            Object::Deal => names("Account_Name", Object::Account),
             _ => {
                 names("What_Id", Object::Account)
                     || names("What_Id", Object::Deal)
@@ -247,7 +291,9 @@ impl<'a> Platform<'a> {
             let Some(identity) = Self::identity(object, row) else {
                 continue;
             };
-            if self.is_in_scope(object, row) {
+            let enriches = self.settings.source_mode == SourceMode::EnrichOnly;
+            let unknown = enriches && !self.known.contains(&(object, name_of(object, &identity)));
+            if self.is_in_scope(object, row) && !unknown {
                 ensure!(known.contains(&Some(identity)), "{id} is missing");
             }
         }
@@ -304,24 +350,42 @@ impl<'a> Platform<'a> {
         Ok(())
     }
 
-    fn tasks(&self, hand: &Hand<'_>) -> Result<()> {
-        for (id, subject) in &hand.tasks {
-            let rows = self.rows[&Object::Task].values();
-            let found = rows
-                .filter(|row| row["Subject"] == subject.as_str())
-                .count();
-            ensure!(found <= 1, "task {id} is in Zoho {found} times");
-            let records = self.story.world.store.all_records(&self.story.connection());
-            let record = records.into_iter().find(|record| record.id.as_str() == id);
-            let record =
-                record.with_context(|| format!("P2: task {id} was accepted and is gone"))?;
-            let settled =
-                record.removed.is_some() || record.parked.is_some() || record.zoho_id.is_some();
-            ensure!(
-                settled,
-                "P2: task {id} never reached Zoho, and nothing says why"
-            );
+    /// What the platform made is in Zoho once at most, and an accepted edit is nowhere lost from sight.
+    fn made(&self, side: &Side) -> Result<()> {
+        for ((object, id), marker) in &side.made {
+            let field = match object {
+                Object::Account => "External_ID",
+                Object::Contact => "Email",
+                _ => "Subject",
+            };
+            let rows = self.rows[object].values();
+            let found = rows.filter(|row| row[field] == marker.as_str()).count();
+            ensure!(found <= 1, "{object} {id} is in Zoho {found} times");
         }
+        Ok(())
+    }
+
+    /// What waits says truly why (W3, W7).
+    fn reasons(&self, record: &Record) -> Result<()> {
+        let Some(parked) = &record.parked else {
+            return Ok(());
+        };
+        let selected = &self.settings.segments;
+        let outside = !selected.is_empty() && selected.is_disjoint(&record.segments);
+        ensure!(
+            (parked.code == "OUT_OF_SEGMENT") == outside,
+            "it is parked as {}, with the segments {:?} of {selected:?}",
+            parked.code,
+            record.segments
+        );
+        let here = record.zoho_id.map(String::from);
+        let there = here.is_some_and(|id| self.rows[&record.object].contains_key(&id));
+        let creates = self.settings.creates_in_zoho(record.object);
+        ensure!(
+            parked.code != "NOT_IN_ZOHO" || (!there && !creates) || record.zoho_id.is_some(),
+            "it is parked as {}, and could be created",
+            parked.code
+        );
         Ok(())
     }
 }

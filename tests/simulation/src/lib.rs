@@ -2,21 +2,31 @@
 //! what goes wrong. After the storm everything drains, and the promises are checked. A seed that fails replays step by step.
 
 mod check;
+mod crew;
+mod dice;
 mod hand;
+mod many;
+mod recorder;
+mod scene;
 mod step;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Context as _, Result};
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
-use stories::Story;
+use tandem::port::Ports;
 
+use dice::Dice;
+use recorder::Recorder;
+
+pub use many::run_many;
 pub use step::Step;
 
 /// How many steps a seed takes at most.
-const MOST_STEPS: usize = 60;
+const MOST_STEPS: i64 = 160;
+
+/// What is put around the ports that every handler is given: nothing, or a deliberate defect.
+pub type Dress<'a> = dyn Fn(Ports) -> Ports + 'a;
 
 /// What a seed came to.
 #[derive(Debug)]
@@ -29,6 +39,10 @@ pub struct Outcome {
     pub violation: Option<String>,
     /// How often each kind of step did something, and each kind of fault struck.
     pub reached: Reached,
+    /// Names everything that happened, call by call: the same for every run of the same steps.
+    pub fingerprint: u64,
+    /// The story in words, if it was asked for.
+    pub story: Vec<String>,
 }
 
 /// How often each kind of thing happened.
@@ -68,54 +82,78 @@ impl fmt::Display for Reached {
 /// The steps that a seed takes.
 #[must_use]
 pub fn steps_of(seed: u64) -> Vec<Step> {
-    let mut random = StdRng::seed_from_u64(seed);
-    let number = random.random_range(5..=MOST_STEPS);
-    (0..number).map(|_| Step::draw(&mut random)).collect()
+    let mut dice = Dice::new(seed);
+    (0..dice.between(20, MOST_STEPS))
+        .map(|_| Step::draw(&mut dice))
+        .collect()
 }
 
 /// Runs a seed.
 #[must_use]
 pub fn run(seed: u64) -> Outcome {
-    run_steps(seed, steps_of(seed))
+    run_with(seed, &|ports| ports)
 }
 
-/// Runs steps in the world of a seed.
+/// Runs a seed with something around the ports of every handler.
 #[must_use]
-pub fn run_steps(seed: u64, steps: Vec<Step>) -> Outcome {
+pub fn run_with(seed: u64, dress: &Dress<'_>) -> Outcome {
+    run_steps(seed, steps_of(seed), dress, false)
+}
+
+/// Runs steps in the world of a seed; `telling` asks for the story in words.
+#[must_use]
+pub fn run_steps(seed: u64, steps: Vec<Step>, dress: &Dress<'_>, telling: bool) -> Outcome {
     let mut reached = Reached::default();
-    let violation = futures::executor::block_on(tell(seed, &steps, &mut reached))
-        .err()
-        .map(|error| format!("{error:#}"));
+    let recorder = Recorder::telling(telling);
+    let told = futures::executor::block_on(tell(seed, &steps, dress, &recorder, &mut reached));
+    let violation = told.err().map(|error| format!("{error:#}"));
     Outcome {
         seed,
         steps,
         violation,
         reached,
+        fingerprint: recorder.fingerprint(),
+        story: recorder.lines(),
     }
 }
 
-async fn tell(seed: u64, steps: &[Step], reached: &mut Reached) -> Result<()> {
-    let story = hand::begin(seed).await?;
-    let mut hand = hand::Hand::new(&story);
+async fn tell(
+    seed: u64,
+    steps: &[Step],
+    dress: &Dress<'_>,
+    recorder: &Recorder,
+    reached: &mut Reached,
+) -> Result<()> {
+    let scene = scene::Scene::set(seed, dress, recorder.clone()).await?;
+    let mut hand = hand::Hand::new(scene);
+    let mut happened = Ok(());
     for (number, step) in steps.iter().enumerate() {
-        hand.take(step, reached)
-            .await
-            .with_context(|| format!("step {number}: {step:?}"))?;
+        let taken = hand.take(number, step).await;
+        happened = taken.with_context(|| format!("step {number}: {step:?}"));
+        if happened.is_err() {
+            break;
+        }
     }
-    check::after_the_storm(&story, &hand).await
+    let checked = match happened {
+        Ok(()) => check::after_the_storm(&mut hand, seed).await,
+        failed => failed,
+    };
+    hand.finish();
+    reached.merge(&hand.reached);
+    checked
 }
 
 /// The fewest of a failing seed's steps that still fail, found by leaving out more and more of them.
 #[must_use]
-pub fn shrink(failing: &Outcome) -> Outcome {
-    let mut best = run_steps(failing.seed, failing.steps.clone());
+pub fn shrink(failing: &Outcome, dress: &Dress<'_>) -> Outcome {
+    let mut best = run_steps(failing.seed, failing.steps.clone(), dress, false);
     let mut chunk = best.steps.len().div_ceil(2);
     while chunk > 0 {
         let mut from = 0;
         while from < best.steps.len() {
             let mut fewer = best.steps.clone();
             fewer.drain(from..(from + chunk).min(fewer.len()));
-            let outcome = run_steps(failing.seed, fewer);
+            let outcome = run_steps(failing.seed, fewer, dress, false);
             match outcome.violation {
                 Some(_) => best = outcome,
                 None => from += chunk,
@@ -123,21 +161,18 @@ pub fn shrink(failing: &Outcome) -> Outcome {
         }
         chunk /= 2;
     }
-    best
+    run_steps(best.seed, best.steps, dress, true)
 }
 
 /// What a failing seed did, in words.
 #[must_use]
 pub fn trace(outcome: &Outcome) -> String {
     let mut text = format!("seed {}\n", outcome.seed);
-    for (number, step) in outcome.steps.iter().enumerate() {
-        text.push_str(&format!("{number:>3}  {step:?}\n"));
+    for line in &outcome.story {
+        text.push_str(&format!("{line}\n"));
     }
     if let Some(violation) = &outcome.violation {
         text.push_str(&format!("then: {violation}\n"));
     }
     text
 }
-
-/// Where a seed's simulation plays.
-pub(crate) type Stage = Story;

@@ -1,7 +1,6 @@
 //! What can happen: on either side, to the messages, to the calls, to time.
 
-use rand::rngs::StdRng;
-use rand::{Rng as _, RngExt as _};
+use crate::dice::Dice;
 
 /// One thing that happens. Its numbers pick among what there is when it happens, so a step means something wherever it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,17 +29,49 @@ pub enum Step {
     PlatformCreates(u64),
     /// An operator changes the settings.
     SettingsChange(u64),
+    /// A person gives a record in Zoho the external id of another, where Zoho lets them.
+    ZohoDoubles(u64),
+    /// A person moves a task to another account, deal or contact, or an account below another, in Zoho.
+    ZohoReparents(u64),
+    /// An administrator hides a field in Zoho, or shows it again.
+    ZohoHides(u64),
+    /// Zoho's clock goes another way.
+    ZohoClock(u64),
+    /// The platform's records of what Zoho has already come from elsewhere, and are to be filled.
+    PlatformKnows(u64),
+    /// The platform puts a record into a segment, or takes it out.
+    PlatformSegments(u64),
+    /// The platform edits a removed record, which is refused.
+    PlatformEditsRemoved(u64),
+    /// The platform edits several records at once.
+    PlatformEditsMany(u64),
+    /// Zoho forgets an access token early.
+    TokenExpires(u64),
+    /// The customer revokes the grant.
+    Revokes(u64),
+    /// The customer grants access again.
+    Reconnects(u64),
+    /// An operator pauses a connection, or switches it on again.
+    Pauses(u64),
+    /// An operator says yes or no to held removals.
+    Decides(u64),
+    /// The credits of a day run low.
+    CreditsRunLow(u64),
     /// The poller ticks.
-    Tick,
+    Tick(u64),
     /// A full sync starts.
-    Night,
-    /// A message is delivered, any of those that wait.
+    Night(u64),
+    /// A message is given to its function, any of those that wait.
     Deliver(u64),
-    /// Some messages are delivered.
-    DeliverSome(u64),
-    /// A message is delivered twice.
-    DeliverTwice(u64),
-    /// A message's worker is killed in its midst; the message comes again later.
+    /// A message is on its queue twice.
+    Duplicate(u64),
+    /// A message that was done long ago comes again.
+    OldMessage(u64),
+    /// A handler goes on for some calls.
+    GoOn(u64),
+    /// All handlers go on for some calls, in any order.
+    Together(u64),
+    /// A handler is killed between two calls; its message comes again later.
     Kill(u64),
     /// A call of a table, queue or vault fails, before or after its effect.
     PortFails(u64),
@@ -57,7 +88,7 @@ pub enum Step {
 }
 
 macro_rules! kinds {
-    ($($kind:ident $weight:literal $($number:ident)?,)+) => {
+    ($($kind:ident $weight:literal,)+) => {
         const WEIGHTS: &[(&str, u64)] = &[$((stringify!($kind), $weight),)+];
 
         impl Step {
@@ -65,48 +96,69 @@ macro_rules! kinds {
             #[must_use]
             pub const fn kind(&self) -> &'static str {
                 match self {
-                    $(Self::$kind { .. } => stringify!($kind),)+
+                    $(Self::$kind(_) => stringify!($kind),)+
+                }
+            }
+
+            /// The number that decides what it means.
+            #[must_use]
+            pub const fn number(&self) -> u64 {
+                match self {
+                    $(Self::$kind(number) => *number,)+
                 }
             }
 
             fn of(kind: &str, number: u64) -> Option<Self> {
-                let _ = number;
                 match kind {
-                    $(stringify!($kind) => Some(kinds!(@make $kind $($number)? number)),)+
+                    $(stringify!($kind) => Some(Self::$kind(number)),)+
                     _ => None,
                 }
             }
         }
     };
-    (@make $kind:ident number $value:ident) => { Self::$kind($value) };
-    (@make $kind:ident $value:ident) => { Self::$kind };
 }
 
 kinds! {
-    ZohoEdits 12 number,
-    ZohoCreates 6 number,
-    ZohoDeletes 3 number,
-    ZohoRestores 2 number,
-    ZohoMoves 4 number,
-    ZohoRenames 2 number,
-    ZohoMerges 1 number,
-    ZohoScopes 5 number,
-    PlatformEdits 8 number,
-    PlatformSends 4 number,
-    PlatformCreates 4 number,
-    SettingsChange 1 number,
-    Tick 8,
-    Night 4,
-    Deliver 14 number,
-    DeliverSome 14 number,
-    DeliverTwice 5 number,
-    Kill 6 number,
-    PortFails 5 number,
-    ZohoFails 4 number,
-    ZohoThrottles 2 number,
-    Seconds 8 number,
-    Hours 2 number,
-    IndexesLag 1 number,
+    ZohoEdits 12,
+    ZohoCreates 6,
+    ZohoDeletes 3,
+    ZohoRestores 2,
+    ZohoMoves 4,
+    ZohoRenames 2,
+    ZohoMerges 1,
+    ZohoScopes 5,
+    ZohoDoubles 2,
+    ZohoReparents 3,
+    ZohoHides 1,
+    ZohoClock 1,
+    PlatformKnows 3,
+    PlatformSegments 3,
+    PlatformEditsRemoved 1,
+    PlatformEditsMany 2,
+    TokenExpires 1,
+    Revokes 1,
+    Reconnects 2,
+    Pauses 1,
+    Decides 2,
+    CreditsRunLow 1,
+    PlatformEdits 8,
+    PlatformSends 4,
+    PlatformCreates 4,
+    SettingsChange 2,
+    Tick 7,
+    Night 3,
+    Deliver 26,
+    Duplicate 3,
+    OldMessage 1,
+    GoOn 16,
+    Together 22,
+    Kill 3,
+    PortFails 4,
+    ZohoFails 3,
+    ZohoThrottles 1,
+    Seconds 6,
+    Hours 2,
+    IndexesLag 1,
 }
 
 impl Step {
@@ -116,16 +168,16 @@ impl Step {
     }
 
     /// A step that chance decides.
-    pub fn draw(random: &mut StdRng) -> Self {
+    pub(crate) fn draw(dice: &mut Dice) -> Self {
         let all: u64 = WEIGHTS.iter().map(|(_, weight)| weight).sum();
-        let mut at = random.random_range(0..all);
-        let number = random.next_u64();
+        let mut at = dice.number() % all;
+        let number = dice.number();
         for (kind, weight) in WEIGHTS {
             if at < *weight {
-                return Self::of(kind, number).unwrap_or(Self::Tick);
+                return Self::of(kind, number).unwrap_or(Self::Tick(number));
             }
             at -= weight;
         }
-        Self::Tick
+        Self::Tick(number)
     }
 }

@@ -52,8 +52,8 @@ pub struct Story {
     pub zoho: Arc<SimulatedZoho>,
     /// The organisation in Zoho.
     pub organisation: u64,
-    /// The connection.
-    pub connection: ConnectionId,
+    /// The connection to it.
+    pub id: ConnectionId,
     /// How messages are delivered.
     pub delivery: Delivery,
 }
@@ -91,35 +91,26 @@ impl Story {
     pub async fn begin_with(spec: &OrganisationSpec, settings: Json) -> Result<Self> {
         let now: Timestamp = "2026-11-23T10:00:00Z".parse()?;
         let (world, zoho) = World::simulated(spec.seed, now);
-        Self::set_up(world, zoho, CONNECTION, spec, settings).await
+        Self::beside(&world, &zoho, CONNECTION, spec, settings).await
     }
 
-    /// Another connection in the same world, to an organisation of its own.
+    /// The same as a connection of its own in a world that may have others.
     ///
     /// # Errors
-    /// When its id or the settings are wrong.
+    /// When the settings or the id are wrong.
     pub async fn beside(
-        &self,
-        connection: &str,
+        world: &World,
+        zoho: &Arc<SimulatedZoho>,
+        id: &str,
         spec: &OrganisationSpec,
         settings: Json,
     ) -> Result<Self> {
-        let (world, zoho) = (self.world.clone(), self.zoho.clone());
-        Self::set_up(world, zoho, connection, spec, settings).await
-    }
-
-    async fn set_up(
-        world: World,
-        zoho: Arc<SimulatedZoho>,
-        connection: &str,
-        spec: &OrganisationSpec,
-        settings: Json,
-    ) -> Result<Self> {
+        let organisation = zoho.add_organisation(spec);
         let story = Self {
-            organisation: zoho.add_organisation(spec),
-            connection: connection.parse()?,
-            world,
-            zoho,
+            world: world.clone(),
+            zoho: zoho.clone(),
+            organisation,
+            id: id.parse()?,
             delivery: Delivery::Once,
         };
         let mut settings = settings;
@@ -134,28 +125,7 @@ impl Story {
 
     async fn grant(&self, spec: &OrganisationSpec) -> Result<()> {
         let centre: DataCentre = spec.dc.parse()?;
-        let (access, refresh) = {
-            let mut model = self.zoho.model();
-            model.oauth.register(Client {
-                id: format!("client-{centre}"),
-                name: "Tandem".to_owned(),
-                secret: Some(format!("client-secret-{centre}")),
-                secrets: std::collections::BTreeMap::new(),
-                redirect_uris: vec!["http://tandem.test/oauth/callback".to_owned()],
-            });
-            let user = model
-                .organisation(self.organisation)
-                .context("no organisation")?
-                .administrator();
-            let grant = Grant {
-                client: format!("client-{centre}"),
-                organisation: self.organisation,
-                user,
-                scopes: oauth::SCOPES.map(|scope| scope.name.to_owned()).to_vec(),
-                dc: spec.dc.parse().unwrap_or_default(),
-            };
-            model.oauth.issue(grant, self.world.now())
-        };
+        let (access, refresh) = self.issue(spec)?;
         let organisation = Organisation {
             id: self.organisation.to_string(),
             name: spec.name.clone(),
@@ -179,10 +149,38 @@ impl Story {
         Ok(())
     }
 
+    /// The customer's administrator grants access: an access token and a refresh token.
+    ///
+    /// # Errors
+    /// When there is no such data centre or organisation.
+    pub fn issue(&self, spec: &OrganisationSpec) -> Result<(String, String)> {
+        let centre: DataCentre = spec.dc.parse()?;
+        let mut model = self.zoho.model();
+        model.oauth.register(Client {
+            id: format!("client-{centre}"),
+            name: "Tandem".to_owned(),
+            secret: Some(format!("client-secret-{centre}")),
+            secrets: std::collections::BTreeMap::new(),
+            redirect_uris: vec!["http://tandem.test/oauth/callback".to_owned()],
+        });
+        let user = model
+            .organisation(self.organisation)
+            .context("no organisation")?
+            .administrator();
+        let grant = Grant {
+            client: format!("client-{centre}"),
+            organisation: self.organisation,
+            user,
+            scopes: oauth::SCOPES.map(|scope| scope.name.to_owned()).to_vec(),
+            dc: spec.dc.parse().unwrap_or_default(),
+        };
+        Ok(model.oauth.issue(grant, self.world.now()))
+    }
+
     /// The connection's id.
     #[must_use]
     pub fn connection(&self) -> ConnectionId {
-        self.connection.clone()
+        self.id.clone()
     }
 
     /// The ports, faults included.

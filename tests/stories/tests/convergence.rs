@@ -280,6 +280,8 @@ impl Telling {
             faults.clear();
             if !matches!(handled, Ok(Ok(()))) {
                 queue.put_back(held);
+                // Meanwhile the lease of one that ended amid a creation runs out.
+                self.story.pass(SignedDuration::from_secs(100));
             }
         }
         assert!(queue.is_empty(), "the queue runs dry");

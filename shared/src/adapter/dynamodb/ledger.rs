@@ -10,6 +10,7 @@ use super::batch::Write;
 use super::item::{Item, binary_digest, corrupt, from_item, key, text, text_of, to_item};
 use super::names;
 use super::query::Query;
+use super::write::Guard;
 use crate::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
 use crate::object::Object;
 use crate::port::{Error, Ledger};
@@ -120,6 +121,31 @@ impl From<Candidate> for StoredCandidate {
 #[error("its standing needs a platform id and there is none")]
 struct NoPlatformId;
 
+/// The link is stored as it was read, attribute by attribute.
+fn as_read(mut read: Item) -> Guard {
+    let named = [
+        ("#s", "s", ":s"),
+        ("#h", "h", ":h"),
+        ("#i", "i", ":i"),
+        ("#a", "a", ":a"),
+    ];
+    let mut names: Vec<_> = named.map(|(name, of, _)| (name, of)).to_vec();
+    let mut values: Vec<_> = named
+        .into_iter()
+        .filter_map(|(_, of, value)| Some((value, read.remove(of)?)))
+        .collect();
+    names.push(("#p", "p"));
+    let same_record = match read.remove("p") {
+        Some(id) => {
+            values.push((":p", id));
+            "#p = :p"
+        }
+        None => "attribute_not_exists(#p)",
+    };
+    let expression = format!("#s = :s AND #h = :h AND #i = :i AND #a = :a AND {same_record}");
+    Guard::saying(&expression, names, values)
+}
+
 fn zoho_id(sk: &str) -> Result<ZohoId, Error> {
     sk.parse()
         .map_err(|source: crate::identifier::Error| corrupt("a Zoho id in a key", source))
@@ -228,6 +254,22 @@ impl Ledger for DynamoStore {
             .map(|link| to_item(&StoredLink::from(link.clone())).map(Write::Put))
             .collect::<Result<Vec<_>, _>>()?;
         self.batch_write(&self.tables.links, puts).await
+    }
+
+    async fn save_link_over(&self, link: &Link, read: Option<&Link>) -> Result<(), Error> {
+        let item = to_item(&StoredLink::from(link.clone()))?;
+        let guard = match read {
+            None => Guard::absent(),
+            Some(read) => as_read(to_item(&StoredLink::from(read.clone()))?),
+        };
+        if self.put(&self.tables.links, item, guard).await? {
+            Ok(())
+        } else {
+            Err(Error::conflict(format!(
+                "the link of {} {} of connection {}",
+                link.object, link.zoho_id, link.connection
+            )))
+        }
     }
 
     async fn remove_links(

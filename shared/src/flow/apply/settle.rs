@@ -8,7 +8,7 @@ use crate::flow::Error;
 use crate::flow::job::Job;
 use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::{Entry, Outcome};
-use crate::mapping::{Fault, FieldPlan, Identity};
+use crate::mapping::{Fault, FieldPlan};
 use crate::merge::{Moment, merge};
 use crate::object::Object;
 use crate::port;
@@ -69,6 +69,8 @@ struct BroughtIn {
     record: Record,
     changed: bool,
     counter: Counter,
+    /// The record was brought up to a later row meanwhile.
+    overtaken: bool,
 }
 
 impl Page<'_> {
@@ -119,9 +121,14 @@ impl Page<'_> {
             let brought = self.bring_in(asked, known, &identity);
             let mut settled =
                 self.settled(asked, Standing::Linked(identity.clone()), brought.counter);
+            if brought.overtaken {
+                // Whoever was faster has stored the link, or has its message delivered again.
+                settled.relinks = false;
+                return Ok(settled);
+            }
             self.part(asked, linked, &identity, aside).await?;
-            if brought.changed {
-                aside.intended |= self.intend(asked, &settled).await?;
+            if brought.changed && !aside.intended {
+                aside.intended = self.intend(asked, &settled).await?;
             }
             let saved = match brought.changed {
                 false => brought.record,
@@ -288,6 +295,9 @@ impl Page<'_> {
         });
         let restored = before.removed.take().is_some();
         let adopted = before.zoho_id != Some(asked.row.id);
+        if adopted {
+            before.zoho_modified_time = None;
+        }
         before.zoho_id = Some(asked.row.id);
         before.create_intent = None;
         let merged = merge(&before, Some(&asked.theirs), self.plan, &self.moment);
@@ -319,23 +329,17 @@ impl Page<'_> {
             record,
             changed,
             counter,
+            overtaken: action.is_none() && before.is_ahead_of(asked.theirs.modified_time),
         }
     }
 
     /// Lets the row's link name the record that is about to be tied to it. Cut off before the link is stored for good, the record would
-    /// otherwise be lost from sight if the row's external id changed before it is applied again. True when something was stored.
+    /// otherwise be lost from sight if the row was deleted, or its external id changed, before it is applied again. True when something was
+    /// stored. Users are never removed, and keep their ids.
     async fn intend(&self, asked: &ToMerge<'_>, settled: &Settled) -> Result<bool, Error> {
         let names_it =
             |link: Option<&Link>| link.and_then(Link::known_as) == settled.link.known_as();
-        if self.plan.identity == Identity::Own || names_it(asked.link) {
-            return Ok(false);
-        }
-        // Another worker with the same message may be ahead: what it stored for good is not taken back.
-        let store = &self.job.ports.store;
-        let now = store
-            .links(self.job.id(), self.plan.object, &[asked.row.id])
-            .await?;
-        if names_it(now.first()) {
+        if self.plan.object == Object::User || names_it(asked.link) {
             return Ok(false);
         }
         let intended = Link {
@@ -343,7 +347,9 @@ impl Page<'_> {
             hash: self.plan.digest,
             ..settled.link.clone()
         };
-        store.save_links(&[intended]).await?;
+        // Another worker with the same message may be ahead: what it stored is not taken back, and the message comes again.
+        let store = &self.job.ports.store;
+        store.save_link_over(&intended, asked.link).await?;
         Ok(true)
     }
 

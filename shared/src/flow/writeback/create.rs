@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::flow::lease::Lease;
 use crate::flow::{Error, creation, reading};
 use crate::identifier::{PlatformId, ZohoId};
 use crate::outgoing::{self, Unsendable};
@@ -11,7 +12,7 @@ use crate::row::Outgoing;
 
 use super::settle::Written;
 use super::waiting::{Ends, open_references, without};
-use super::{GROUP, Push, Sending};
+use super::{CREATING, GROUP, Push, Sending};
 
 /// What came of trying to create some records.
 #[derive(Default)]
@@ -28,20 +29,23 @@ impl Push<'_> {
         &self,
         mut missing: Vec<Record>,
         outside: &BTreeMap<PlatformId, ZohoId>,
+        lease: &Lease<'_>,
     ) -> Result<(), Error> {
         loop {
-            let tried = self.create(missing, outside).await?;
+            let tried = self.create(missing, outside, lease).await?;
             if tried.deferred.is_empty() {
                 return Ok(());
             }
-            let mut moved = tried.sent;
-            if moved == 0 {
-                moved = self.release(&tried.deferred).await?;
-            }
-            if moved == 0 {
+            let released = match tried.sent {
+                0 => self.release(&tried.deferred, lease).await?,
+                _ => BTreeSet::new(),
+            };
+            if tried.sent == 0 && released.is_empty() {
                 return Ok(());
             }
-            let ids: Vec<PlatformId> = tried.deferred.into_iter().map(|record| record.id).collect();
+            // Each round has fewer: what was released is not looked at again, parked records that are tried once more least of all.
+            let ids = tried.deferred.into_iter().map(|record| record.id);
+            let ids: Vec<PlatformId> = ids.filter(|id| !released.contains(id)).collect();
             missing = self.waiting(&ids).await?;
             missing.retain(|record| record.zoho_id.is_none());
         }
@@ -51,6 +55,7 @@ impl Push<'_> {
         &self,
         missing: Vec<Record>,
         outside: &BTreeMap<PlatformId, ZohoId>,
+        lease: &Lease<'_>,
     ) -> Result<Tried, Error> {
         let object = self.plan.object;
         let mut tried = Tried::default();
@@ -77,13 +82,13 @@ impl Push<'_> {
             }
         }
         for group in ready.chunks(GROUP) {
-            tried.sent += self.insert(group).await?;
+            tried.sent += self.insert(group, lease).await?;
         }
         Ok(tried)
     }
 
     /// Sends a group that names nothing which Zoho does not have; how many records went out.
-    async fn insert(&self, group: &[Record]) -> Result<usize, Error> {
+    async fn insert(&self, group: &[Record], lease: &Lease<'_>) -> Result<usize, Error> {
         let settings = &self.job.settings.settings;
         let mut sending = Vec::new();
         for record in group {
@@ -124,13 +129,16 @@ impl Push<'_> {
             });
         }
         let sent = sending.len();
-        self.send_new(sending).await?;
+        self.send_new(sending, lease).await?;
         Ok(sent)
     }
 
-    async fn send_new(&self, mut sending: Vec<Sending>) -> Result<(), Error> {
+    async fn send_new(&self, mut sending: Vec<Sending>, lease: &Lease<'_>) -> Result<(), Error> {
         if sending.is_empty() {
             return Ok(());
+        }
+        if !lease.renew().await? {
+            return Err(CREATING);
         }
         let out: Vec<Outgoing> = sending.iter().map(|sending| sending.out.clone()).collect();
         let (job, object) = (self.job, self.plan.object);
@@ -143,8 +151,8 @@ impl Push<'_> {
                 // A call that is refused as a whole is halved until the record that spoils it is found.
                 [_, _, ..] => {
                     let half = sending.split_off(sending.len() / 2);
-                    Box::pin(self.send_new(sending)).await?;
-                    return Box::pin(self.send_new(half)).await;
+                    Box::pin(self.send_new(sending, lease)).await?;
+                    return Box::pin(self.send_new(half, lease)).await;
                 }
                 _ => vec![Err(WriteRefusal {
                     code,
@@ -186,10 +194,14 @@ impl Push<'_> {
     }
 
     /// Looks at records none of which could go: parks those that name a record which is not on its way itself, and breaks a circle by
-    /// sending one of them without what it names, which follows as an update. Returns how many moved.
-    async fn release(&self, deferred: &[Record]) -> Result<usize, Error> {
+    /// sending one of them without what it names, which follows as an update. Returns those about which that decided.
+    async fn release(
+        &self,
+        deferred: &[Record],
+        lease: &Lease<'_>,
+    ) -> Result<BTreeSet<PlatformId>, Error> {
         let together: BTreeSet<&PlatformId> = deferred.iter().map(|record| &record.id).collect();
-        let mut moved = 0;
+        let mut released = BTreeSet::new();
         let mut circle = None;
         for record in deferred {
             let open = open_references(record, &self.plan);
@@ -203,16 +215,19 @@ impl Push<'_> {
                 }
                 Ends::OnTheirWay => {}
                 Ends::Missing(missing) => {
-                    moved += 1;
+                    released.insert(record.id.clone());
                     self.park_missing(record.clone(), &missing).await?;
                 }
             }
         }
         match circle {
-            Some((record, open)) if moved == 0 => {
-                self.insert(&[without(record.clone(), &open)]).await
+            Some((record, open)) if released.is_empty() => {
+                let alone = without(record.clone(), &open);
+                let sent = self.insert(&[alone], lease).await?;
+                released.extend((sent > 0).then(|| record.id.clone()));
             }
-            _ => Ok(moved),
+            _ => {}
         }
+        Ok(released)
     }
 }

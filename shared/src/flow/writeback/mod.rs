@@ -6,6 +6,7 @@ mod update;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -23,6 +24,7 @@ use crate::row::Outgoing;
 use crate::value::Fields;
 
 use super::job::{Deadline, Job};
+use super::lease::{self, Lease};
 use super::poll::push_messages;
 use super::work::LONGEST_DELAY;
 use super::{Error, creation, edits};
@@ -35,6 +37,12 @@ const ATTEMPTS: usize = 3;
 
 /// How many parked records are tried again together.
 const PARKED: usize = 200;
+
+/// What whoever comes second gets while records are created; well before a lease runs out whose holder crashed.
+const CREATING: Error = Error::Busy {
+    what: "creating records in Zoho",
+    after: Duration::from_secs(20),
+};
 
 /// A message with the instant at which it was sent.
 #[derive(Debug, Clone)]
@@ -311,24 +319,59 @@ impl<'a> Push<'a> {
             let remedy = "it is in none of the segments that are written to Zoho: put it into one, or select one of its segments";
             self.park(record, "OUT_OF_SEGMENT", None, remedy).await?;
         }
-        let unlinked: Vec<Record> = members
+        let unlinked: Vec<PlatformId> = members
             .iter()
             .filter(|record| record.zoho_id.is_none())
-            .cloned()
+            .map(|record| record.id.clone())
             .collect();
-        let outside = creation::look(self.job, &self.plan, &unlinked).await?;
-        let ids: Vec<PlatformId> = members.into_iter().map(|record| record.id).collect();
-        let (linked, missing): (Vec<Record>, Vec<Record>) = self
-            .waiting(&ids)
-            .await?
+        let found = self.look_and_create(&unlinked).await?;
+        let linked: BTreeSet<PlatformId> = members
             .into_iter()
-            .partition(|record| record.zoho_id.is_some());
-        self.create_all(missing, &outside).await?;
+            .filter(|record| record.zoho_id.is_some())
+            .map(|record| record.id)
+            .chain(found)
+            .collect();
+        let ids: Vec<PlatformId> = linked.into_iter().collect();
+        let mut linked = self.waiting(&ids).await?;
+        linked.retain(|record| record.zoho_id.is_some());
         for group in linked.chunks(GROUP) {
             self.update(group.to_vec()).await?;
         }
-        self.wake(unlinked.into_iter().map(|record| record.id).collect())
-            .await
+        self.wake(unlinked).await
+    }
+
+    /// Looks for records in Zoho and creates those that it does not have; which were there already. One function at a time does so: what
+    /// another is about to create can't be found yet.
+    async fn look_and_create(&self, ids: &[PlatformId]) -> Result<Vec<PlatformId>, Error> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (job, object) = (self.job, self.plan.object);
+        let holder = format!("{:032x}", job.ports.entropy.number());
+        let Some(lease) = Lease::take(job.ports, job.id(), lease::create(object), &holder).await?
+        else {
+            return Err(CREATING);
+        };
+        let created = self.create_under_lease(ids, &lease).await;
+        lease.release().await;
+        created
+    }
+
+    async fn create_under_lease(
+        &self,
+        ids: &[PlatformId],
+        lease: &Lease<'_>,
+    ) -> Result<Vec<PlatformId>, Error> {
+        let mut unlinked = self.waiting(ids).await?;
+        unlinked.retain(|record| record.zoho_id.is_none());
+        let outside = creation::look(self.job, &self.plan, &unlinked).await?;
+        let (found, missing): (Vec<Record>, Vec<Record>) = self
+            .waiting(ids)
+            .await?
+            .into_iter()
+            .partition(|record| record.zoho_id.is_some());
+        self.create_all(missing, &outside, lease).await?;
+        Ok(found.into_iter().map(|record| record.id).collect())
     }
 
     async fn waiting(&self, ids: &[PlatformId]) -> Result<Vec<Record>, Error> {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::flow::{Error, alarm, creation};
+use crate::flow::{Error, alarm};
 use crate::hash;
-use crate::identifier::ZohoId;
+use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::Entry;
 use crate::mapping::Theirs;
 use crate::merge::settle;
@@ -32,7 +32,7 @@ impl Push<'_> {
         if written.is_empty() {
             return Ok(());
         }
-        let (job, object) = (self.job, self.plan.object);
+        let job = self.job;
         let ids: Vec<ZohoId> = written.iter().map(|written| written.zoho_id).collect();
         let (rows, _) = self.read(&ids).await?;
         let mut links = Vec::new();
@@ -51,13 +51,34 @@ impl Push<'_> {
                 .await?;
             entries.extend(Entry::of_change(&saved, job.retention()));
             touched.extend(job.calculations.plan.touched(&saved));
-            links.extend(theirs.map(|theirs| Link {
-                hash: theirs.hash,
-                ..creation::link(job, object, zoho_id, &saved.id)
-            }));
+            links.extend(theirs.map(|theirs| (zoho_id, saved.id, theirs)));
         }
         job.ports.store.write(&entries).await?;
         job.calculations.mark(touched).await?;
+        self.settle_links(&links).await
+    }
+
+    /// Lets the links of records say that these rows were applied. A row whose external id was changed is another record: its link stays open,
+    /// so that the next sync parts the two (I5). Whether it is in scope, and whether its dependants were asked for, is not for writeback to say.
+    async fn settle_links(&self, settled: &[(ZohoId, PlatformId, &Theirs)]) -> Result<(), Error> {
+        let (job, object) = (self.job, self.plan.object);
+        let ids: Vec<ZohoId> = settled.iter().map(|(zoho_id, ..)| *zoho_id).collect();
+        let stored = job.ports.store.links(job.id(), object, &ids).await?;
+        let links: Vec<Link> = stored
+            .into_iter()
+            .filter_map(|link| {
+                let of = |(zoho_id, id, _): &&(ZohoId, PlatformId, &Theirs)| {
+                    *zoho_id == link.zoho_id && link.platform_id() == Some(id)
+                };
+                let (_, id, theirs) = settled.iter().find(of)?;
+                let own = theirs.identity.as_ref();
+                let same = self.plan.settled_identity(own, Some(id)).as_ref() == Some(id);
+                same.then_some(Link {
+                    hash: theirs.hash,
+                    ..link
+                })
+            })
+            .collect();
         Ok(job.ports.store.save_links(&links).await?)
     }
 
@@ -107,11 +128,8 @@ impl Push<'_> {
         job.ports.store.write(entry.as_slice()).await?;
         job.calculations.note([&saved]).await?;
         if let Some(zoho_id) = saved.zoho_id {
-            let link = Link {
-                hash: theirs.hash,
-                ..creation::link(job, self.plan.object, zoho_id, &saved.id)
-            };
-            job.ports.store.save_links(&[link]).await?;
+            self.settle_links(&[(zoho_id, saved.id.clone(), theirs)])
+                .await?;
         }
         Ok(saved)
     }

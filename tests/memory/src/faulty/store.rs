@@ -235,6 +235,10 @@ impl<T: Ledger + ?Sized> Ledger for Faulty<T> {
         batch!(self, "store", save_links(; links))
     }
 
+    async fn save_link_over(&self, link: &Link, read: Option<&Link>) -> Result<(), Error> {
+        single!(self, "store", save_link_over(link, read))
+    }
+
     async fn remove_links(
         &self,
         connection: &ConnectionId,

@@ -149,6 +149,21 @@ impl Ledger for MemoryStore {
         Ok(())
     }
 
+    async fn save_link_over(&self, link: &Link, read: Option<&Link>) -> Result<(), Error> {
+        let mut tables = self.tables();
+        let part = part(&link.connection, link.object);
+        let stored = tables.ledger.links.entry(part).or_default();
+        if stored.get(&link.zoho_id) != read {
+            return Err(Error::conflict(format!(
+                "the link of {} {} of {}",
+                link.object, link.zoho_id, link.connection
+            )));
+        }
+        stored.insert(link.zoho_id, link.clone());
+        tables.writes.links += 1;
+        Ok(())
+    }
+
     async fn remove_links(
         &self,
         connection: &ConnectionId,

@@ -163,6 +163,22 @@ impl MemoryStore {
         records
     }
 
+    /// Keeps every version of every record from now on, as the table's stream tells them.
+    pub fn keep_stream(&self) {
+        self.tables().records.keep_stream();
+    }
+
+    /// The versions of a connection's records since [`MemoryStore::keep_stream`], oldest first.
+    #[must_use]
+    pub fn stream(&self, connection: &ConnectionId) -> Vec<Record> {
+        let tables = self.tables();
+        let versions = tables.records.stream().iter();
+        versions
+            .filter(|version| version.connection == *connection)
+            .cloned()
+            .collect()
+    }
+
     /// All links of a connection, by object and id.
     #[must_use]
     pub fn all_links(&self, connection: &ConnectionId) -> Vec<Link> {

@@ -29,6 +29,7 @@ pub(super) struct Table {
     by_pending: Index<ConnectionId, (Timestamp, Object, PlatformId)>,
     by_parked: Index<ConnectionId, (Timestamp, Object, PlatformId)>,
     by_updated: Index<Part, (Timestamp, PlatformId)>,
+    stream: Option<Vec<Record>>,
 }
 
 impl Table {
@@ -74,6 +75,14 @@ impl Table {
         }
     }
 
+    pub(super) fn keep_stream(&mut self) {
+        self.stream.get_or_insert_default();
+    }
+
+    pub(super) fn stream(&self) -> &[Record] {
+        self.stream.as_deref().unwrap_or_default()
+    }
+
     pub(super) fn all(&self, connection: &ConnectionId) -> Vec<Record> {
         let parts = self.records.iter().filter(|((of, _), _)| of == connection);
         parts
@@ -99,6 +108,9 @@ impl Table {
         let stored = stored.cloned();
         let saved = Record { version, ..record };
         self.reindex(stored.as_ref(), Some(&saved));
+        if let Some(stream) = &mut self.stream {
+            stream.push(saved.clone());
+        }
         let records = self.records.entry(part(&saved.connection, saved.object));
         records.or_default().insert(saved.id.clone(), saved.clone());
         Ok(saved)

@@ -1,0 +1,197 @@
+//! What the platform asks for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use jiff::SignedDuration;
+use serde_json::json;
+use tandem::flow::edits::{self, EditAnswer};
+use tandem::message::{Edit, Version, Writeback};
+use tandem::object::Object;
+
+use super::Hand;
+use crate::crew::Came;
+use crate::dice::Dice;
+
+impl Hand<'_> {
+    /// An edit of a record on the platform.
+    fn edit(&mut self, side: usize, dice: &mut Dice) -> Result<Option<(Object, Edit)>> {
+        let fresh = self.fresh();
+        let objects = [Object::Account, Object::Contact, Object::Task];
+        let Some(object) = dice.pick(&objects).copied() else {
+            return Ok(None);
+        };
+        let connection = self.at(side).story.connection();
+        let records = self.scene.world.store.live_records(&connection, object);
+        let Some(record) = dice.pick(&records) else {
+            return Ok(None);
+        };
+        let fields = match object {
+            Object::Account => json!({ "health": fresh.to_string() }),
+            Object::Contact => json!({ "phone": format!("+49 30 {fresh:04}") }),
+            _ => {
+                json!({ "status": status_of(fresh), "description": format!("edit {fresh} in {connection}") })
+            }
+        };
+        let edit = serde_json::from_value(json!({ "id": record.id, "fields": fields }))?;
+        Ok(Some((object, edit)))
+    }
+
+    fn asks(&mut self, side: usize, object: Object, edits: Vec<Edit>) {
+        let connection = self.at(side).story.connection();
+        let ports = self.scene.ports(SignedDuration::ZERO);
+        let named = serde_json::to_string(&edits).unwrap_or_default();
+        let name = format!("edits of {object}s of {connection}: {named}");
+        let recorder = self.recorder();
+        let named = (name, Some(side));
+        self.crew
+            .start(&self.scene.world, &recorder, named, async move {
+                Came::Answered(edits::accept(&ports, &connection, object, edits).await)
+            });
+    }
+
+    /// By the API.
+    pub(super) fn edits_here(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let Some((object, edit)) = self.edit(side, dice)? else {
+            return Ok(false);
+        };
+        self.asks(side, object, vec![edit]);
+        Ok(true)
+    }
+
+    /// By a message.
+    pub(super) fn sends(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let Some((object, edit)) = self.edit(side, dice)? else {
+            return Ok(false);
+        };
+        let connection = self.at(side).story.connection();
+        self.scene.world.queue.writeback.send([Writeback::Edit {
+            version: Version,
+            connection,
+            object,
+            edits: vec![edit],
+        }]);
+        Ok(true)
+    }
+
+    pub(super) fn creates_here(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let fresh = self.fresh();
+        let connection = self.at(side).story.connection();
+        let store = &self.scene.world.store;
+        let accounts = store.live_records(&connection, Object::Account);
+        let account = dice.pick(&accounts).map(|account| account.id.clone());
+        let objects = [Object::Task, Object::Task, Object::Contact, Object::Account];
+        let (object, id, marker, fields) = match (dice.pick(&objects), account) {
+            (Some(Object::Account), _) | (_, None) => (
+                Object::Account,
+                format!("MADE-{fresh}"),
+                format!("MADE-{fresh}"),
+                json!({ "name": format!("Made {fresh} in {connection}") }),
+            ),
+            (Some(Object::Contact), Some(account)) => {
+                let email = format!("made-{fresh}@{connection}.example");
+                let fields = json!({ "email": email, "last_name": "Made", "account": account });
+                (Object::Contact, email.clone(), email, fields)
+            }
+            (_, Some(account)) => {
+                let subject = format!("Own task {fresh} in {connection}");
+                let fields = json!({ "subject": subject, "account": account });
+                (Object::Task, format!("own-{fresh}"), subject, fields)
+            }
+        };
+        let mut edit = json!({ "id": id, "fields": fields });
+        if dice.once_in(2) {
+            edit["segments"] = json!(["vip"]);
+        }
+        self.scene.sides[side].made.insert((object, id), marker);
+        self.asks(side, object, vec![serde_json::from_value(edit)?]);
+        Ok(true)
+    }
+
+    /// The platform has an account or contact of which it knows the external id, and Zoho has it too.
+    pub(super) fn knows(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let fresh = self.fresh();
+        let (object, field) = match dice.once_in(2) {
+            true => (Object::Account, "External_ID"),
+            false => (Object::Contact, "Email"),
+        };
+        let rows = self.at(side).story.rows(object.module())?;
+        let Some(id) = dice.pick(&rows).and_then(|row| row[field].as_str()) else {
+            return Ok(false);
+        };
+        let fields = match object {
+            Object::Account => json!({ "health": fresh.to_string() }),
+            _ => json!({ "phone": format!("+49 40 {fresh:04}") }),
+        };
+        let edit = serde_json::from_value(json!({ "id": id, "fields": fields }))?;
+        self.asks(side, object, vec![edit]);
+        Ok(true)
+    }
+
+    pub(super) fn segments(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let Some((object, mut edit)) = self.edit(side, dice)? else {
+            return Ok(false);
+        };
+        if dice.once_in(2) {
+            edit.fields.clear();
+        }
+        edit.segments = Some(match dice.once_in(3) {
+            true => BTreeSet::new(),
+            false => BTreeSet::from(["vip".to_owned()]),
+        });
+        self.asks(side, object, vec![edit]);
+        Ok(true)
+    }
+
+    pub(super) fn edits_removed(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let connection = self.at(side).story.connection();
+        let mut records = self.scene.world.store.all_records(&connection);
+        records.retain(|record| record.removed.is_some() && record.object == Object::Account);
+        let Some(record) = dice.pick(&records) else {
+            return Ok(false);
+        };
+        let edit = serde_json::from_value(json!({ "id": record.id, "fields": { "health": "1" } }))?;
+        self.asks(side, Object::Account, vec![edit]);
+        Ok(true)
+    }
+
+    pub(super) fn edits_many(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let mut edits: BTreeMap<Object, Vec<Edit>> = BTreeMap::new();
+        for _ in 0..6 {
+            if let Some((object, edit)) = self.edit(side, dice)? {
+                edits.entry(object).or_default().push(edit);
+            }
+        }
+        let Some((object, edits)) = edits.into_iter().max_by_key(|(_, edits)| edits.len()) else {
+            return Ok(false);
+        };
+        self.asks(side, object, edits);
+        Ok(true)
+    }
+
+    /// Notes what was refused.
+    pub(super) fn answered(&mut self, answers: &[EditAnswer]) {
+        for answer in answers {
+            self.reached.count(match answer.accepted {
+                true => "an edit was accepted",
+                false => "an edit was refused",
+            });
+        }
+    }
+}
+
+/// One of a task's statuses.
+pub(super) const fn status_of(number: u64) -> &'static str {
+    match number % 3 {
+        0 => "Not Started",
+        1 => "In Progress",
+        _ => "Completed",
+    }
+}

@@ -1,0 +1,280 @@
+//! What people do in Zoho.
+
+use anyhow::Result;
+use serde_json::{Value as Json, json};
+
+use super::Hand;
+use super::platform::status_of;
+use crate::dice::Dice;
+
+/// The modules of the objects that people edit in Zoho.
+const MODULES: [&str; 4] = ["Accounts", "Contacts", "Deals", "Tasks"];
+
+impl Hand<'_> {
+    fn module(dice: &mut Dice) -> &'static str {
+        dice.pick(&MODULES).copied().unwrap_or("Accounts")
+    }
+
+    /// The id of a record of a module in Zoho.
+    fn pick(&self, side: usize, module: &str, dice: &mut Dice) -> Result<Option<String>> {
+        let rows = self.at(side).story.rows(module)?;
+        let row = dice.pick(&rows);
+        Ok(row.map(|row| row["id"].as_str().unwrap_or_default().to_owned()))
+    }
+
+    fn changes(&self, side: usize, module: &str, values: &Json, dice: &mut Dice) -> Result<bool> {
+        let Some(id) = self.pick(side, module, dice)? else {
+            return Ok(false);
+        };
+        let story = &self.at(side).story;
+        let said = || {
+            format!(
+                "      in {} {module} {id} gets {values}",
+                story.connection()
+            )
+        };
+        self.scene.recorder.say(said);
+        story.zoho_edits(module, &id, values)?;
+        Ok(true)
+    }
+
+    pub(super) fn edits_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let fresh = self.fresh();
+        let module = Self::module(dice);
+        let name = self.at(side).story.connection();
+        let values = match module {
+            "Accounts" => {
+                json!({ "Health_Score": fresh, "Account_Name": format!("Account {fresh} of {name}") })
+            }
+            "Contacts" => {
+                let names = ["Hidden", "Shown", "Seen"];
+                json!({ "Phone": format!("+1 555 {fresh:04}"), "Title": format!("Title {fresh} of {name}"), "Last_Name": dice.pick(&names) })
+            }
+            "Deals" => json!({ "Amount": fresh }),
+            _ => json!({ "Status": status_of(fresh), "Description": format!("{fresh} of {name}") }),
+        };
+        self.changes(side, module, &values, dice)
+    }
+
+    pub(super) fn creates_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let fresh = self.fresh();
+        let account = self.pick(side, "Accounts", dice)?;
+        let module = Self::module(dice);
+        let statuses = ["Active", "Churned"];
+        let (module, values) = match (module, account) {
+            ("Contacts", Some(account)) => (
+                "Contacts",
+                json!({ "Last_Name": "New", "Email": format!("new-{fresh}@example.com"), "Account_Name": { "id": account } }),
+            ),
+            ("Deals", Some(account)) => (
+                "Deals",
+                json!({ "Deal_Name": format!("New {fresh}"), "Stage": "Qualification", "Account_Name": { "id": account } }),
+            ),
+            ("Tasks", Some(account)) => (
+                "Tasks",
+                json!({ "Subject": format!("New {fresh}"), "What_Id": { "id": account }, "$se_module": "Accounts" }),
+            ),
+            _ => (
+                "Accounts",
+                json!({ "Account_Name": format!("New {fresh}"), "External_ID": format!("N-{fresh}"), "Customer_Status": dice.pick(&statuses) }),
+            ),
+        };
+        let story = &self.at(side).story;
+        let id = story.zoho_creates(module, &values)?;
+        let said = || {
+            format!(
+                "      in {} {module} {id} is new: {values}",
+                story.connection()
+            )
+        };
+        self.scene.recorder.say(said);
+        Ok(true)
+    }
+
+    pub(super) fn deletes_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let module = Self::module(dice);
+        let Some(id) = self.pick(side, module, dice)? else {
+            return Ok(false);
+        };
+        let side = &mut self.scene.sides[side];
+        let said = || {
+            format!(
+                "      in {} {module} {id} is deleted",
+                side.story.connection()
+            )
+        };
+        self.scene.recorder.say(said);
+        side.story.zoho_deletes(module, &id)?;
+        side.deleted.push((module, id));
+        Ok(true)
+    }
+
+    pub(super) fn restores_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let side = &mut self.scene.sides[side];
+        if side.deleted.is_empty() {
+            return Ok(false);
+        }
+        let (module, id) = side.deleted.remove(dice.below(side.deleted.len()));
+        let said = || {
+            format!(
+                "      in {} {module} {id} is restored",
+                side.story.connection()
+            )
+        };
+        self.scene.recorder.say(said);
+        Ok(side.story.zoho_restores(module, &id).is_ok())
+    }
+
+    pub(super) fn moves_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let Some(account) = self.pick(side, "Accounts", dice)? else {
+            return Ok(false);
+        };
+        let modules = ["Contacts", "Deals"];
+        let module = dice.pick(&modules).copied().unwrap_or("Deals");
+        let values = json!({ "Account_Name": { "id": account } });
+        self.changes(side, module, &values, dice)
+    }
+
+    pub(super) fn renames_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let fresh = self.fresh();
+        let id = match dice.once_in(4) {
+            true => Json::Null,
+            false => format!("R-{fresh}").into(),
+        };
+        self.changes(side, "Accounts", &json!({ "External_ID": id }), dice)
+    }
+
+    pub(super) fn scopes_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let statuses = ["Active", "Churned"];
+        let values = json!({ "Customer_Status": dice.pick(&statuses) });
+        self.changes(side, "Accounts", &values, dice)
+    }
+
+    pub(super) fn doubles_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let (module, field) = match dice.once_in(2) {
+            true => ("Accounts", "External_ID"),
+            false => ("Contacts", "Email"),
+        };
+        let rows = self.at(side).story.rows(module)?;
+        let Some(other) = dice.pick(&rows).map(|row| row[field].clone()) else {
+            return Ok(false);
+        };
+        let Some(id) = self.pick(side, module, dice)? else {
+            return Ok(false);
+        };
+        let story = &self.at(side).story;
+        let said = || {
+            format!(
+                "      in {} {module} {id} gets {field} {other}",
+                story.connection()
+            )
+        };
+        self.scene.recorder.say(said);
+        // What the platform made stays alone, so that a second creation shows. Where the field is unique Zoho refuses it.
+        let made = |text: &str| text.to_lowercase().starts_with("made-");
+        Ok(other.as_str().is_some_and(|text| !made(text))
+            && story
+                .zoho_edits(module, &id, &json!({ field: other }))
+                .is_ok())
+    }
+
+    pub(super) fn reparents_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let parents = ["Accounts", "Deals", "Contacts", "Parent_Account"];
+        let parent = dice.pick(&parents).copied().unwrap_or("Accounts");
+        let module = if parent == "Parent_Account" {
+            "Accounts"
+        } else {
+            parent
+        };
+        let Some(id) = self.pick(side, module, dice)? else {
+            return Ok(false);
+        };
+        match parent {
+            "Parent_Account" => {
+                let values = json!({ "Parent_Account": { "id": id } });
+                let Some(child) = self
+                    .pick(side, "Accounts", dice)?
+                    .filter(|child| *child != id)
+                else {
+                    return Ok(false);
+                };
+                let story = &self.at(side).story;
+                Ok(story.zoho_edits("Accounts", &child, &values).is_ok())
+            }
+            "Contacts" => {
+                let values = json!({ "Who_Id": { "id": id } });
+                self.changes(side, "Tasks", &values, dice)
+            }
+            what => {
+                let values = json!({ "What_Id": { "id": id }, "$se_module": what });
+                self.changes(side, "Tasks", &values, dice)
+            }
+        }
+    }
+
+    pub(super) fn hides_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let hidden = dice.once_in(2);
+        let story = &self.at(side).story;
+        let fields = [
+            ("Contacts", "Phone"),
+            ("Accounts", "Health_Score"),
+            ("Tasks", "Description"),
+        ];
+        let Some((module, field)) = dice.pick(&fields) else {
+            return Ok(false);
+        };
+        story.zoho_hides(module, field, hidden)?;
+        Ok(true)
+    }
+
+    /// Shows every field again.
+    pub(crate) fn shows_all(&self) -> Result<()> {
+        for side in &self.scene.sides {
+            for (module, field) in [
+                ("Contacts", "Phone"),
+                ("Accounts", "Health_Score"),
+                ("Tasks", "Description"),
+            ] {
+                side.story.zoho_hides(module, field, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn merges_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
+        let side = self.side(dice);
+        let (Some(winner), Some(loser)) = (
+            self.pick(side, "Contacts", dice)?,
+            self.pick(side, "Contacts", dice)?,
+        ) else {
+            return Ok(false);
+        };
+        if winner == loser {
+            return Ok(false);
+        }
+        let story = &self.at(side).story;
+        let said = || {
+            format!(
+                "      in {} contact {loser} is merged into {winner}",
+                story.connection()
+            )
+        };
+        self.scene.recorder.say(said);
+        let now = story.zoho.now();
+        let (winner, loser) = (winner.parse()?, [loser.parse()?]);
+        let mut model = story.zoho.model();
+        Ok(model
+            .merge(story.organisation, "Contacts", winner, &loser, None, now)
+            .is_ok())
+    }
+}

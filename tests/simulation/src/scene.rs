@@ -1,0 +1,156 @@
+//! Where a seed plays: one platform, one Zoho, some connections with an organisation each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value as Json, json};
+use stories::Story;
+use tandem::object::Object;
+use tandem::port::{Clock, Ports};
+use tandem_memory::{ManualClock, SimulatedZoho, World};
+use zoho_sim::OrganisationSpec;
+
+use crate::Dress;
+use crate::dice::Dice;
+use crate::recorder::Recorder;
+
+/// When every seed begins.
+const BEGINNING: &str = "2026-11-23T10:00:00Z";
+
+const NAMES: [&str; 3] = ["acme", "birch", "cedar"];
+
+/// The platform, Zoho and the connections.
+pub(crate) struct Scene<'a> {
+    pub(crate) world: World,
+    pub(crate) zoho: Arc<SimulatedZoho>,
+    pub(crate) sides: Vec<Side>,
+    pub(crate) recorder: Recorder,
+    dress: &'a Dress<'a>,
+}
+
+/// A connection, and what was asked of it.
+pub(crate) struct Side {
+    pub(crate) story: Story,
+    pub(crate) spec: OrganisationSpec,
+    /// What the platform made: by object and platform id, what finds it in Zoho.
+    pub(crate) made: BTreeMap<(Object, String), String>,
+    /// What people deleted in Zoho, by module.
+    pub(crate) deleted: Vec<(&'static str, String)>,
+}
+
+impl<'a> Scene<'a> {
+    /// Sets the scene of a seed; half of the connections are synced once.
+    pub(crate) async fn set(seed: u64, dress: &'a Dress<'a>, recorder: Recorder) -> Result<Self> {
+        let mut dice = Dice::new(seed);
+        let now: Timestamp = BEGINNING.parse()?;
+        let (world, zoho) = World::simulated(seed, now);
+        world.store.keep_stream();
+        zoho.model().clock_offset = SignedDuration::from_secs(dice.between(-90, 90));
+        let mut sides = Vec::new();
+        for name in NAMES.iter().take(1 + dice.below(3)) {
+            let spec = OrganisationSpec {
+                accounts: 4,
+                contacts: Some(6),
+                deals: Some(4),
+                tasks: Some(6),
+                users: Some(3),
+                unique_external_id: dice.once_in(2),
+                workflows: false,
+                name: format!("{name} Ltd"),
+                ..OrganisationSpec::small(dice.number())
+            };
+            let story = Story::beside(&world, &zoho, name, &spec, settings(&mut dice)).await?;
+            if dice.once_in(2) {
+                story.full_sync().await?;
+            }
+            sides.push(Side {
+                story,
+                spec,
+                made: BTreeMap::new(),
+                deleted: Vec::new(),
+            });
+        }
+        world.faults.take_turns();
+        recorder.attach(&world);
+        Ok(Self {
+            world,
+            zoho,
+            sides,
+            recorder,
+            dress,
+        })
+    }
+
+    /// The ports of a function whose clock is a little off.
+    pub(crate) fn ports(&self, off: SignedDuration) -> Ports {
+        let clock = Off {
+            clock: self.world.clock.clone(),
+            by: off,
+        };
+        (self.dress)(Ports {
+            clock: Arc::new(clock),
+            ..self.world.ports()
+        })
+    }
+}
+
+/// A clock that is off.
+struct Off {
+    clock: Arc<ManualClock>,
+    by: SignedDuration,
+}
+
+impl Clock for Off {
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        now.checked_add(self.by).unwrap_or(now)
+    }
+}
+
+/// Settings that chance decides.
+pub(crate) fn settings(dice: &mut Dice) -> Json {
+    let policies = ["zoho_wins", "platform_wins", "latest_wins"];
+    let mut contact = vec![json!({ "zoho": "Phone", "platform": "phone", "editable": true })];
+    if dice.once_in(4) {
+        contact.push(json!({ "zoho": "Title", "platform": "title" }));
+    }
+    let mut settings = json!({
+        "account_external_id": "External_ID",
+        "source_mode": if dice.once_in(5) { "enrich_only" } else { "create" },
+        "core_writeback": true,
+        "conflicts": dice.pick(&policies),
+        "removal_guard": { "percent": 100, "records": 1_000 },
+        "objects": {
+            "account": {
+                "custom_fields": { "health": "decimal", "deals": "integer" },
+                "mappings": [{ "zoho": "Health_Score", "platform": "health", "editable": true }],
+                "calculated": [{ "platform": "deals", "over": "deal", "value": "count" }]
+            },
+            "contact": { "mappings": contact }
+        }
+    });
+    if !dice.once_in(5) {
+        settings["objects"]["account"]["filter"] = json!({ "where": {
+            "field": "Customer_Status", "comparator": "equal", "value": "Active"
+        } });
+    }
+    if dice.once_in(4) {
+        settings["objects"]["contact"]["filter"] = json!({ "where": {
+            "field": "Last_Name", "comparator": "not_equal", "value": "Hidden"
+        } });
+    }
+    if dice.once_in(3) {
+        settings["segments"] = json!(["vip"]);
+    }
+    let creatable = [json!([]), json!(["contact"]), json!(["account", "contact"])];
+    settings["create_in_zoho"] = dice.pick(&creatable).cloned().unwrap_or_default();
+    if dice.once_in(4) {
+        settings["task_mark"] = "Task_Reference".into();
+    }
+    if dice.once_in(4) {
+        settings["removal_guard"] = json!({ "percent": 0, "records": dice.below(2) });
+    }
+    settings
+}
