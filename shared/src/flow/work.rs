@@ -18,9 +18,7 @@ use super::budget::spender;
 use super::job::{Deadline, Job};
 use super::routine::Ended;
 use super::runs::Resend;
-use super::{
-    Error, calculate, full, preflight, purge, references, removal, routine, runs,
-};
+use super::{Error, calculate, full, preflight, purge, references, removal, routine, runs};
 
 /// The longest that a queue keeps a message back.
 pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(900);

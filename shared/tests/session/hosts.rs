@@ -1,7 +1,6 @@
 //! Tokens go to the hosts of their own data centre and organisation only (C2, P7).
 
 use tandem::disposition::Disposition;
-use tandem::flow::Session;
 use tandem_memory::{Granting, SeededEntropy, interleave};
 
 use crate::story::{Step, Story};

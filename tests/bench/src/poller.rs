@@ -143,6 +143,7 @@ async fn world(connections: u32, due: Due, now: Timestamp) -> Result<World> {
             time_zone: "Europe/Berlin".to_owned(),
             data_centre: DataCentre::Eu,
             api_domain: api_domain.clone(),
+            edition: "Enterprise".to_owned(),
             daily_credits: 50_000,
         };
         let connection = Connection::new(id.clone(), id.to_string(), a_day_ago);

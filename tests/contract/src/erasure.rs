@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tandem::calculation::Mark;
 use tandem::connection::{Connection, Deleted};
-use tandem::credit::Bucket;
+use tandem::credit::{Bucket, Hour, Spender, Spent};
 use tandem::cursor::Cursor;
 use tandem::data_centre::DataCentre;
 use tandem::identifier::{ConnectionId, Digest, PlatformId, ZohoId};
@@ -30,7 +30,7 @@ struct Everything {
     runs: Vec<Run>,
     slices: Vec<Slice>,
     lacks: Lacks,
-    credits: u64,
+    credits: Vec<Hour>,
     links: Vec<Link>,
     candidates: Vec<Candidate>,
     awaiting: Vec<PlatformId>,
@@ -150,7 +150,14 @@ pub async fn fill(at: &Stores, id: &ConnectionId) {
     let begun = port.save_run(begun).await.unwrap();
     port.plan_slices(&begun.slices(&[].into())).await.unwrap();
     port.keep_oauth_state(&state(at, id)).await.unwrap();
-    port.spend_credits(id, Bucket::of(at.now), 5).await.unwrap();
+    let spent = Spent {
+        spender: Spender::Writeback,
+        credits: 5,
+        word: None,
+    };
+    port.spend_credits(id, Bucket::of(at.now), spent)
+        .await
+        .unwrap();
     let mark = Mark {
         connection: id.clone(),
         day: "2026-11-23".parse().unwrap(),
@@ -226,7 +233,7 @@ pub(crate) async fn everything_of_a_connection_is_deleted_but_itself(at: &Stores
         runs: Vec::new(),
         slices: Vec::new(),
         lacks: Lacks::new(),
-        credits: 0,
+        credits: Vec::new(),
         links: Vec::new(),
         candidates: Vec::new(),
         awaiting: Vec::new(),

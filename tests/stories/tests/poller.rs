@@ -44,6 +44,7 @@ impl Many {
                 time_zone: "Europe/Berlin".to_owned(),
                 data_centre: DataCentre::Eu,
                 api_domain: api.unwrap(),
+                edition: "Enterprise".to_owned(),
                 daily_credits: 50_000,
             };
             let (refresh, access) = (Secret::new("refresh"), Secret::new("access"));

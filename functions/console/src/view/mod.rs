@@ -16,7 +16,8 @@ pub(crate) use log::LogLine;
 pub(crate) use names::{
     ChoicesMode, ConflictPolicy, CounterName, Direction, Environment, FindingCode,
     MappingDirection, NullMeans, ObjectName, Outcome, PermissionName, RemovalReason, RunKind,
-    RunStatus, Severity, Side, SourceMode, SpenderName, Stage, Status, UnlinkedStanding, VerdictName,
+    RunStatus, Severity, Side, SourceMode, SpenderName, Stage, Status, UnlinkedStanding,
+    VerdictName,
 };
 pub(crate) use preflight::{FindingView, PreflightSummary, PreflightView};
 pub(crate) use preview::PreviewView;

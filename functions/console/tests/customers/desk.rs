@@ -57,7 +57,9 @@ impl Two {
         let first = Story::begin_with(&spec("Stays Ltd", 3, accounts), settings()).await;
         let stays = first.unwrap();
         let spec = spec("Xq-Gone Ltd", 11, accounts);
-        let gone = Story::beside(&stays.world, &stays.zoho, GONE, &spec, settings()).await.unwrap();
+        let gone = Story::beside(&stays.world, &stays.zoho, GONE, &spec, settings())
+            .await
+            .unwrap();
         Self { gone, stays }
     }
 

@@ -53,6 +53,7 @@ impl Table {
             oauth_states,
             credits,
             lacks,
+            preflights,
         } = self;
         let mine = |of: &ConnectionId| of == connection;
         drain(cursors, |(of, _), _| mine(of), allowance);
@@ -62,6 +63,7 @@ impl Table {
         drain(oauth_states, |_, state| mine(&state.connection), allowance);
         drain_parts(credits, mine, allowance);
         drain_parts(lacks, mine, allowance);
+        drain(preflights, |of, _| mine(of), allowance);
     }
 
     pub(super) fn all_runs(&self, connection: &ConnectionId) -> Vec<Run> {

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use jiff::SignedDuration;
 use tandem::connection::{Connection, Status};
-use tandem::credit::Bucket;
+use tandem::credit::{self, Bucket, Spender, Spent};
 use tandem::flow::removal;
 use tandem::object::Object;
 use tandem::port::{Connections as _, Coordination as _, Vault as _};
@@ -71,7 +71,11 @@ impl Hand<'_> {
                 full_due_at: Some(connection.next_night(now, 2)),
                 ..connection
             },
-            Status::New | Status::NeedsReconnect | Status::Disconnected => return Ok(false),
+            Status::New
+            | Status::NeedsReconnect
+            | Status::Disconnected
+            | Status::Purging
+            | Status::Purged => return Ok(false),
         };
         world.store.save_connection(changed).await?;
         Ok(true)
@@ -139,9 +143,14 @@ impl Hand<'_> {
         let share = dice.pick(&shares).copied().unwrap_or(1.0);
         let credits = (45_000.0 * share) as u64;
         let store = &self.scene.world.store;
-        let spent = store.credits_spent(&id, Bucket::day_before(now)).await?;
-        let more = credits.saturating_sub(spent);
-        store.spend_credits(&id, Bucket::of(now), more).await?;
+        let hours = store.credits_spent(&id, Bucket::day_before(now)).await?;
+        let more = credits.saturating_sub(credit::spent(&hours).total());
+        let spent = Spent {
+            spender: Spender::Person,
+            credits: more,
+            word: None,
+        };
+        store.spend_credits(&id, Bucket::of(now), spent).await?;
         Ok(more > 0)
     }
 }

@@ -243,6 +243,7 @@ proptest! {
                 time_zone: "Europe/Berlin".into(),
                 data_centre: DataCentre::Eu,
                 api_domain: Directory::zoho().api_domain(DataCentre::Eu, "https://www.zohoapis.eu").unwrap(),
+                edition: "Free".into(),
                 daily_credits: 5_000,
             };
             let secret = |text: &str| Secret::new(text);

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use stories::Story;
 use tandem::connection::Status;
-use tandem::credit::Bucket;
+use tandem::credit::{Bucket, Spender, Spent};
 use tandem::finding::Code;
 use tandem::flow::preflight;
 use tandem::message::{Version, Work};
@@ -92,8 +92,13 @@ async fn a_look_waits_until_credits_are_back() {
     let story = plain().await;
     let bucket = Bucket::of(story.world.now());
     let store = &story.world.store;
+    let spent = Spent {
+        spender: Spender::RoutineSync,
+        credits: 1_000_000,
+        word: None,
+    };
     store
-        .spend_credits(&story.connection(), bucket, 1_000_000)
+        .spend_credits(&story.connection(), bucket, spent)
         .await
         .unwrap();
     save(&story, 3).await;

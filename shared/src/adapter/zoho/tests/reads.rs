@@ -27,8 +27,9 @@ async fn what_zoho_says_is_left_is_a_number_or_nothing() {
             None => plain,
         };
         let script = Script::new([Ok(response)]);
-        let reply = script.crm().count(&caller(), Count::all(Object::Account));
-        assert_eq!(reply.await.unwrap().credits_left, expected, "{given:?}");
+        let (crm, caller) = (script.crm(), caller());
+        let reply = crm.count(&caller, Count::all(Object::Account)).await;
+        assert_eq!(reply.unwrap().credits_left, expected, "{given:?}");
     }
 }
 
