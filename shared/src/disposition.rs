@@ -29,7 +29,10 @@ impl Disposition {
                 let seconds = 5_u64.saturating_mul(times);
                 Duration::from_secs(seconds).min(LONGEST)
             }
-            Self::RetryAfter(delay) => delay.min(LONGEST),
+            // What is asked for can be too little, as where a lease of somebody who crashed runs out only later.
+            Self::RetryAfter(delay) => delay
+                .max(Self::Retry.redelivered_after(received))
+                .min(LONGEST),
             Self::Reconnect | Self::Never => Duration::ZERO,
         }
     }
@@ -46,6 +49,9 @@ mod tests {
         assert_eq!(after(u32::MAX), 900);
         let asked = Disposition::RetryAfter(Duration::from_secs(7_200));
         assert_eq!(asked.redelivered_after(1), LONGEST);
+        let soon = Disposition::RetryAfter(Duration::from_secs(10));
+        let after = |received| soon.redelivered_after(received).as_secs();
+        assert_eq!([1, 2, 3, 4].map(after), [10, 20, 80, 320]);
         assert_eq!(Disposition::Never.redelivered_after(1), Duration::ZERO);
     }
 }

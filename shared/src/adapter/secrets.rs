@@ -29,6 +29,8 @@ use crate::port::{Error, Vault};
 use crate::secret::{OAuthClient, Secret, Tokens};
 
 const SERVICE: &str = "Secrets Manager";
+/// The label that Secrets Manager gives the value before the current one.
+const PREVIOUS: &str = "AWSPREVIOUS";
 /// How long what changes rarely is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
@@ -94,12 +96,30 @@ impl SecretsVault {
     }
 
     async fn read(&self, name: &str) -> Result<Option<Secret>, Error> {
-        let answer = self.client.get_secret_value().secret_id(name).send().await;
-        match answer {
+        self.read_version(name, None).await
+    }
+
+    async fn read_version(&self, name: &str, stage: Option<&str>) -> Result<Option<Secret>, Error> {
+        let request = self.client.get_secret_value().secret_id(name);
+        let stage = stage.map(str::to_owned);
+        match request.set_version_stage(stage).send().await {
             Ok(answer) => Ok(answer.secret_string.map(Secret::new)),
             Err(error) if error.as_service_error().is_some_and(is_absent) => Ok(None),
             Err(error) => Err(failed("GetSecretValue")(error)),
         }
+    }
+
+    /// The tokens that those which can't be read took the place of: Zoho gives no new refresh token when an access token is renewed, so the
+    /// grant is the same, and the next renewal puts the secret right.
+    async fn tokens_before(&self, name: &str, unreadable: Error) -> Result<Tokens, Error> {
+        let before = self.read_version(name, Some(PREVIOUS)).await?;
+        let tokens = before.and_then(|body| tokens_of(name, &body).ok());
+        let tokens = tokens.ok_or(unreadable)?;
+        tracing::warn!(
+            secret = name,
+            "the current value can't be read, so the one before is used"
+        );
+        Ok(tokens)
     }
 
     /// Reads a secret that changes rarely. Only one that is there is remembered, so one that is filled in is seen at once.
@@ -291,7 +311,10 @@ impl Vault for SecretsVault {
     async fn tokens(&self, connection: &ConnectionId) -> Result<Option<Tokens>, Error> {
         let name = self.of_connection(connection);
         match self.read(&name).await? {
-            Some(body) => tokens_of(&name, &body).map(Some),
+            Some(body) => match tokens_of(&name, &body) {
+                Ok(tokens) => Ok(Some(tokens)),
+                Err(unreadable) => self.tokens_before(&name, unreadable).await.map(Some),
+            },
             None => Ok(None),
         }
     }

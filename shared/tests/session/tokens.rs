@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tandem::connection::Status;
 use tandem::disposition::Disposition;
 use tandem::object::Object;
 use tandem::select::Count;
-use tandem_memory::{Fault, SeededEntropy, When, interleave};
+use tandem_memory::{Failure, Fault, SeededEntropy, When, interleave};
 
 use crate::story::{Step, Story};
 
@@ -56,6 +57,7 @@ async fn a_stale_token_is_still_used_while_the_accounts_server_is_down() {
     let error = story.work().await.unwrap_err();
     assert_eq!(error.disposition(), Disposition::Retry);
     story.zoho.accounts_down(false);
+    story.minutes_pass(2);
     story.work().await.unwrap();
 }
 
@@ -128,6 +130,63 @@ async fn a_crash_while_renewing_delays_the_others_for_a_minute() {
             assert_eq!(status, Status::Enabled, "{operation} {when:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn no_crash_and_no_failure_makes_more_tokens_than_zoho_allows() {
+    use When::{After, Before};
+    let unavailable = |when| Fault::Fail(when, Failure::Unavailable);
+    for (operation, fault) in [
+        ("refresh", Fault::Crash(After)),
+        ("refresh", unavailable(After)),
+        ("refresh", Fault::Fail(After, Failure::Corrupt)),
+        ("keep_tokens", Fault::Crash(Before)),
+        ("keep_tokens", unavailable(Before)),
+        ("keep_tokens", Fault::Fail(Before, Failure::Throttled)),
+    ] {
+        let what = format!("{operation} {fault:?}");
+        let story = Story::begin().await;
+        story.minutes_pass(61);
+        story.world.faults.always(operation, fault);
+        // Somebody tries each five seconds, for ten minutes.
+        for _ in 0..120 {
+            let worked = story.world.faults.run(story.work()).await;
+            assert!(!matches!(worked, Ok(Ok(()))), "{what}");
+            story.world.clock.advance(SignedDuration::from_secs(5));
+        }
+        let made = story.zoho.calls_of("refresh");
+        assert!((1..=10).contains(&made), "{what}: {made} tokens");
+        assert_eq!(story.tokens().refresh.expose(), "refresh-acme", "{what}");
+        story.world.faults.clear();
+        story.minutes_pass(2);
+        story.work().await.unwrap();
+        let status = story.connection("acme").await.status;
+        assert_eq!(status, Status::Enabled, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_killed_at_any_call_loses_nothing() {
+    let mut call = 1;
+    let mut killed = true;
+    while killed {
+        for when in [When::Before, When::After] {
+            let story = Story::begin().await;
+            story.minutes_pass(61);
+            story.world.faults.at(call, Fault::Crash(when));
+            killed = story.world.faults.run(story.work()).await.is_err();
+            story.world.faults.clear();
+            story.minutes_pass(2);
+            story.work().await.unwrap();
+            let what = format!("call {call} {when:?}");
+            assert_eq!(story.tokens().refresh.expose(), "refresh-acme", "{what}");
+            assert!(story.zoho.calls_of("refresh") <= 2, "{what}");
+            let status = story.connection("acme").await.status;
+            assert_eq!(status, Status::Enabled, "{what}");
+        }
+        call += 1;
+    }
+    assert!(call > 8, "only {call} calls were cut off");
 }
 
 #[tokio::test]

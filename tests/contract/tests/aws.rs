@@ -21,10 +21,11 @@ use tandem::message::{Version, Work, Writeback};
 use tandem::object::Object;
 use tandem::port::{
     Clock as _, Connections as _, Coordination as _, Delivery, Error, Journal as _, JournalQuery,
-    Ledger as _, Progress, Queue as _, QueueName, Records as _, Store,
+    Ledger as _, Progress, Queue as _, QueueName, Records as _, Store, Vault as _,
 };
 use tandem::record::{FieldChange, Link, Record, Standing};
 use tandem::run::{Run, RunKind};
+use tandem::secret::{Secret, Tokens};
 use tandem::settings::Settings;
 use tandem::value::Value;
 use tandem_local::FUNCTIONS;
@@ -133,6 +134,35 @@ async fn a_write_whose_answer_was_lost_knows_itself() {
     slices[0].done = true;
     let progress = store.save_slice(&mut slices[0]).await.unwrap();
     assert_eq!((progress, way.to_lose()), (Progress::Stored, 0));
+}
+
+#[tokio::test]
+async fn tokens_that_cannot_be_read_give_way_to_those_before() {
+    let deployed = Deployed::get().await;
+    let vault = deployed.vault();
+    let acme = id("spoilt");
+    let tokens = |generation| Tokens {
+        refresh: Secret::new("1000.refresh"),
+        access: Secret::new(format!("1000.access-{generation}")),
+        expires_at: SystemClock.now(),
+        generation,
+    };
+    for generation in [1, 2] {
+        vault.keep_tokens(&acme, &tokens(generation)).await.unwrap();
+    }
+    deployed.put_secret("connection/spoilt", "half a va").await;
+    let read = vault.tokens(&acme).await.unwrap().unwrap();
+    assert_eq!(
+        (read.generation, read.refresh.expose()),
+        (2, "1000.refresh")
+    );
+    vault.keep_tokens(&acme, &tokens(3)).await.unwrap();
+    assert_eq!(vault.tokens(&acme).await.unwrap().unwrap().generation, 3);
+    for _ in 0..2 {
+        deployed.put_secret("connection/spoilt", "half a va").await;
+    }
+    let error = vault.tokens(&acme).await.err().unwrap();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
 }
 
 #[tokio::test]

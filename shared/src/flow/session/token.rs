@@ -55,6 +55,8 @@ pub(super) struct Pass {
 enum NotRenewed {
     /// Zoho refuses the refresh token.
     GrantRefused { code: String },
+    /// Zoho may have made a token, which nobody has kept.
+    Unkept(Error),
     /// Anything else.
     Failed(Error),
 }
@@ -158,7 +160,7 @@ impl Session {
             Err(NotRenewed::GrantRefused { code }) => {
                 Err(self.grant_refused(state, tokens, &code).await?)
             }
-            Err(NotRenewed::Failed(error)) => {
+            Err(NotRenewed::Unkept(error) | NotRenewed::Failed(error)) => {
                 let now = self.ports.clock.now();
                 state.renew_after = now.checked_add(TRY_AGAIN).unwrap_or(now);
                 if !matches!(error, Error::Busy { .. }) {
@@ -177,7 +179,7 @@ impl Session {
             Err(NotRenewed::GrantRefused { code }) => {
                 Err(self.grant_refused(state, tokens, &code).await?)
             }
-            Err(NotRenewed::Failed(error)) => Err(error),
+            Err(NotRenewed::Unkept(error) | NotRenewed::Failed(error)) => Err(error),
         }
     }
 
@@ -195,7 +197,11 @@ impl Session {
             }));
         };
         let renewed = self.renew_under_lease(state, old).await;
-        lease.release().await;
+        // Zoho makes ten tokens in ten minutes. Where each try may cost one without a use, the lease runs out by itself, as after a crash: that is
+        // seven tries at most.
+        if !matches!(renewed, Err(NotRenewed::Unkept(_))) {
+            lease.release().await;
+        }
         renewed
     }
 
@@ -212,14 +218,13 @@ impl Session {
             expires_at: now.checked_add(lifetime).unwrap_or(now),
             generation: old.generation + 1,
         };
+        let unkept = |error: port::Error| NotRenewed::Unkept(error.into());
         // A customer who reconnected meanwhile stored a newer grant, which must stay.
-        if self.adopt_newer(state, old).await? {
+        if self.adopt_newer(state, old).await.map_err(unkept)? {
             return Ok(());
         }
-        self.ports
-            .vault
-            .keep_tokens(&self.connection, &tokens)
-            .await?;
+        let kept = self.ports.vault.keep_tokens(&self.connection, &tokens);
+        kept.await.map_err(unkept)?;
         state.tokens = Some(tokens);
         self.follow(state, &grant).await?;
         Ok(())
@@ -266,7 +271,9 @@ impl Session {
                 after: after.unwrap_or(Duration::from_secs(60)),
             })),
             // An accounts server that answers with a page of its own has a bad moment.
-            Err(CrmError::Malformed { source, .. }) => Err(CrmError::Unavailable { source }.into()),
+            Err(CrmError::Malformed { source, .. } | CrmError::Unavailable { source }) => {
+                Err(NotRenewed::Unkept(CrmError::Unavailable { source }.into()))
+            }
             Err(error) => Err(error.into()),
         }
     }

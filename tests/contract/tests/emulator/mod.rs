@@ -92,6 +92,11 @@ impl Deployed {
         )
     }
 
+    /// Puts a secret's next value, past the vault.
+    pub(crate) async fn put_secret(&self, name: &str, value: &str) {
+        self.stack.put_secret(name, value).await.unwrap();
+    }
+
     fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&self.config(self.stack.client().endpoint()))
     }
