@@ -95,6 +95,13 @@ impl DataCentre {
         }
     }
 
+    /// The domain at which people use Zoho there.
+    #[must_use]
+    pub fn domain(self) -> &'static str {
+        let host = self.accounts_host();
+        host.strip_prefix("accounts.").unwrap_or(host)
+    }
+
     const fn accounts_host(self) -> &'static str {
         match self {
             Self::Us => "accounts.zoho.com",
@@ -245,6 +252,8 @@ mod tests {
             for centre in DataCentre::ALL {
                 assert_eq!(directory.centre_of(&directory.accounts(centre)), Ok(centre));
                 assert_eq!(centre.code().parse(), Ok(centre));
+                assert!(centre.accounts_host().ends_with(centre.domain()));
+                assert!(centre.domain().starts_with("zoho"));
             }
         }
     }

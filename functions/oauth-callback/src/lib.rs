@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_readme_lists_the_scopes_and_what_needs_them() {
-        let readme = include_str!("../README.md");
+        let readme = include_str!("../../../README.md");
         let rows = SCOPES.map(|scope| format!("| `{}` | {} |", scope.name, scope.needed_for));
         let listed: Vec<_> = readme
             .lines()

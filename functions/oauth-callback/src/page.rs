@@ -31,13 +31,15 @@ pub(crate) struct Page {
 pub(crate) struct Choice {
     code: &'static str,
     name: &'static str,
+    domain: &'static str,
 }
 
 impl Choice {
-    pub(crate) const fn of(centre: DataCentre) -> Self {
+    pub(crate) fn of(centre: DataCentre) -> Self {
         Self {
             code: centre.code(),
             name: centre.name(),
+            domain: centre.domain(),
         }
     }
 }
@@ -64,8 +66,8 @@ impl Page {
             None => StatusCode::OK,
         };
         let question = format!(
-            "{connection} is about to be connected to Zoho CRM. Choose where your Zoho organisation is kept: the ending of the address \
-             that you use Zoho at tells."
+            "{connection} is about to be connected to Zoho CRM. Choose where your Zoho organisation is kept: the address at which \
+             you use Zoho tells."
         );
         let unknown = unknown.map(|code| {
             format!("{code:?} is not among the data centres that can be connected here.")

@@ -60,7 +60,28 @@ async fn a_foreign_accounts_server_gets_nothing() {
         "https://ACCOUNTS.zoho.eu",
         "https://accounts.zoho.eu\u{200b}",
         "accounts.zoho.eu",
+        "//accounts.zoho.eu",
         "https://127.0.0.1",
+        "https://[::1]",
+        "https://2130706433",
+        "https://evil.accounts.zoho.eu",
+        "https://zoho.eu",
+        "https://accounts.zoho.eu.",
+        "https://accounts.zoho.eu\\@evil.example",
+        "https://accounts.zoho.eu\\.evil.example",
+        "https:\\\\accounts.zoho.eu",
+        "https://accounts.zoho%2eeu",
+        "https://accounts.zoho.eu%00.evil.example",
+        "https://accounts.zoho.eu%2f.evil.example",
+        "https://xn--accounts-zoho-eu.example",
+        "https://accounts.xn--zho-8cd.eu",
+        "https://аccounts.zoho.eu",
+        "https://accounts.zoho。eu",
+        "https://accounts.zoho.eu#@evil.example",
+        "https://accounts.zoho.eu?evil.example",
+        "https://accounts.zoho.eu evil.example",
+        " https://accounts.zoho.eu",
+        "https://accounts.zoho.eu\n",
     ] {
         let story = Story::begin().await;
         let (browser, state) = on_the_way(&story).await;
@@ -80,6 +101,31 @@ async fn a_location_that_disagrees_gets_nothing() {
     let shown = browser.comes_back(&back).await;
     shown.says(400, "do not belong together");
     story.assert_untouched();
+}
+
+#[tokio::test]
+async fn a_location_that_nobody_knows_gets_nothing() {
+    for location in ["xx", "eu ", "eu.evil.example", "eu,us"] {
+        let story = Story::begin().await;
+        let (browser, state) = on_the_way(&story).await;
+        let back = Return::granted(&state, "1000.code").with("location", location);
+        let shown = browser.comes_back(&back).await;
+        shown
+            .says(400, "do not belong together")
+            .says(400, "What to do");
+        story.assert_untouched();
+        assert_eq!(story.last_line().0, Outcome::Refused, "{location:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_location_the_accounts_server_tells() {
+    let story = Story::begin().await;
+    let (browser, state) = on_the_way(&story).await;
+    let back = Return::granted(&state, "1000.code").without("location");
+    browser.comes_back(&back).await.says(200, "is connected");
+    let organisation = story.connection("acme").await.organisation.unwrap();
+    assert_eq!(organisation.data_centre, DataCentre::Eu);
 }
 
 #[tokio::test]
