@@ -1,6 +1,6 @@
 //! A connection: one Zoho organisation linked to the platform.
 
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use crate::data_centre::{ApiDomain, DataCentre};
@@ -117,20 +117,31 @@ impl Connection {
     /// The next instant after `now` at which the connection's own clock shows `hour` o'clock, its night hour.
     #[must_use]
     pub fn next_night(&self, now: Timestamp, hour: i8) -> Timestamp {
-        let zone = self.time_zone();
-        let local = now.to_zoned_datetime(zone.clone());
-        let at = |date: jiff::civil::Date| {
-            date.at(hour, 0, 0, 0)
-                .to_zoned_datetime(zone.clone())
-                .map(|zoned| zoned.timestamp())
-        };
-        let today = at(local.date()).ok().filter(|instant| *instant > now);
-        today
-            .or_else(|| local.date().tomorrow().and_then(at).ok())
-            .unwrap_or_else(|| {
-                now.saturating_add(SignedDuration::from_hours(24))
-                    .unwrap_or(now)
-            })
+        let today = self.today(now);
+        let tonight = self.night(today, hour).filter(|night| *night > now);
+        let tomorrow = || self.night(today.tomorrow().ok()?, hour);
+        tonight.or_else(tomorrow).unwrap_or_else(|| {
+            now.saturating_add(SignedDuration::from_hours(24))
+                .unwrap_or(now)
+        })
+    }
+
+    /// The last instant at or before `now` at which the connection's own clock showed `hour` o'clock.
+    #[must_use]
+    pub fn last_night(&self, now: Timestamp, hour: i8) -> Timestamp {
+        let today = self.today(now);
+        let tonight = self.night(today, hour).filter(|night| *night <= now);
+        let yesterday = || self.night(today.yesterday().ok()?, hour);
+        tonight.or_else(yesterday).unwrap_or(now)
+    }
+
+    fn today(&self, now: Timestamp) -> Date {
+        now.to_zoned_datetime(self.time_zone()).date()
+    }
+
+    fn night(&self, date: Date, hour: i8) -> Option<Timestamp> {
+        let night = date.at(hour, 0, 0, 0).to_zoned_datetime(self.time_zone());
+        night.ok().map(|night| night.timestamp())
     }
 }
 
@@ -158,5 +169,8 @@ mod tests {
         let night = |now: &str| connection.next_night(now.parse().unwrap(), 2).to_string();
         assert_eq!(night("2026-11-23T00:00:00Z"), "2026-11-23T20:30:00Z");
         assert_eq!(night("2026-11-23T20:30:00Z"), "2026-11-24T20:30:00Z");
+        let last = |now: &str| connection.last_night(now.parse().unwrap(), 2).to_string();
+        assert_eq!(last("2026-11-23T20:29:59Z"), "2026-11-22T20:30:00Z");
+        assert_eq!(last("2026-11-23T20:30:00Z"), "2026-11-23T20:30:00Z");
     }
 }

@@ -33,6 +33,7 @@ pub mod schema;
 pub mod secret;
 pub mod select;
 pub mod settings;
+pub mod spread;
 pub mod value;
 pub mod zoho_field;
 

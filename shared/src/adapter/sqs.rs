@@ -13,6 +13,7 @@ use aws_sdk_sqs::types::{
     BatchResultErrorEntry, MessageAttributeValue, SendMessageBatchRequestEntry,
 };
 use backon::{BackoffBuilder as _, ExponentialBuilder};
+use futures::future::join_all;
 use serde::Serialize;
 
 use crate::identifier::ConnectionId;
@@ -118,10 +119,11 @@ impl SqsQueue {
                 .or_default()
                 .push(envelope(message.connection(), message, delay)?);
         }
-        for (url, envelopes) in by_queue {
-            self.send(url, envelopes).await?;
-        }
-        Ok(())
+        // A queue that does not answer keeps the messages of the others back no longer than its own.
+        let sent = by_queue
+            .into_iter()
+            .map(|(url, envelopes)| self.send(url, envelopes));
+        join_all(sent).await.into_iter().collect()
     }
 
     async fn send(&self, url: &str, envelopes: Vec<Envelope>) -> Result<(), Error> {

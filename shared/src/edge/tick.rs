@@ -20,23 +20,27 @@ pub struct Ticked {
     pub failed: u64,
     /// Records with waiting edits for which writeback was told to look.
     pub swept: u64,
+    /// Connections that were due and for which no time was left.
+    pub left: u64,
 }
 
 /// Starts what is due.
 ///
 /// # Errors
-/// When the due connections can't be read.
+/// When a shard of the due connections can't be read.
 pub async fn handle(ports: &Ports, due: Due, event: LambdaEvent<Event>) -> Result<Ticked, Error> {
     let deadline = super::batch::deadline(&event.context);
     let flow::poll::Ticked {
         started,
         failed,
         swept,
+        left,
     } = flow::poll::tick(ports, due, deadline).await?;
-    tracing::info!(started, failed, swept, "ticked");
+    tracing::info!(started, failed, swept, left, "ticked");
     Ok(Ticked {
         started,
         failed,
         swept,
+        left,
     })
 }

@@ -158,9 +158,17 @@ pub async fn runnable(ports: &Ports, id: &ConnectionId) -> Result<Connection, Er
         .ok_or_else(|| Error::NotFound {
             what: format!("connection {id}"),
         })?;
-    let now = ports.clock.now();
+    is_runnable(&connection, ports.clock.now())?;
+    Ok(connection)
+}
+
+/// Whether a connection may run now.
+///
+/// # Errors
+/// When it is not enabled or is throttled.
+pub fn is_runnable(connection: &Connection, now: Timestamp) -> Result<(), Error> {
     if connection.may_run(now) {
-        return Ok(connection);
+        return Ok(());
     }
     match connection.paused_until.filter(|until| *until > now) {
         Some(until) if connection.status == Status::Enabled => Err(CrmError::Throttled {
@@ -168,7 +176,7 @@ pub async fn runnable(ports: &Ports, id: &ConnectionId) -> Result<Connection, Er
         }
         .into()),
         _ => Err(Error::NotRunnable {
-            connection: id.clone(),
+            connection: connection.id.clone(),
             reason: format!("it is {}", connection.status.words()),
         }),
     }

@@ -2,10 +2,12 @@
 //! twice: the run's stage moves by a conditional write, and everything after it may be repeated without harm.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::certificate::certify;
+use crate::connection::Connection;
 use crate::cursor::{Cursor, LAG};
 use crate::identifier::{ConnectionId, RunId, ZohoId};
 use crate::journal::{Entry, Outcome};
@@ -16,7 +18,7 @@ use crate::run::{Run, RunKind, RunStatus, Slice};
 
 use super::alarm;
 use super::budget::hold_back_run;
-use super::job::{retention, runnable};
+use super::job::{is_runnable, retention, runnable};
 use super::{Error, writeback};
 
 /// After this time a full sync that did not end counts as cut short.
@@ -35,28 +37,98 @@ const LATEST_RUNS: usize = 200;
 pub async fn start(ports: &Ports, connection: &ConnectionId, kind: RunKind) -> Result<Run, Error> {
     let known = runnable(ports, connection).await?;
     hold_back_run(ports, &known, kind).await?;
-    let now = ports.clock.now();
     if kind == RunKind::Full {
-        let latest = ports.store.runs(connection, None, LATEST_RUNS).await?.items;
-        for run in latest
-            .into_iter()
-            .filter(|run| run.kind == RunKind::Full && run.status == RunStatus::Running)
-        {
-            if now.duration_since(run.started_at) < FULL_ENDS_WITHIN {
-                return Err(Error::Invalid(format!(
-                    "full sync {} is under way: wait for its end",
-                    run.id
-                )));
-            }
-            end(
-                ports,
-                run,
-                RunStatus::Incomplete,
-                Some("it did not end within 20 hours".to_owned()),
-            )
-            .await?;
-        }
+        none_under_way(ports, &latest(ports, connection).await?).await?;
     }
+    begin(ports, connection, kind, Duration::ZERO).await
+}
+
+/// Starts the routine sync of a connection that was just read; its messages arrive after `delay`.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_routine(
+    ports: &Ports,
+    known: &Connection,
+    delay: Duration,
+) -> Result<(), Error> {
+    is_runnable(known, ports.clock.now())?;
+    hold_back_run(ports, known, RunKind::Routine).await?;
+    begin(ports, &known.id, RunKind::Routine, delay).await?;
+    Ok(())
+}
+
+/// Starts the full sync of the night that began at `night`, unless one was started since. One that was cut off before its messages were sent
+/// is sent again. The messages arrive after `delay`, those of a connection's first full sync at once.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_night(
+    ports: &Ports,
+    known: &Connection,
+    night: Timestamp,
+    delay: Duration,
+) -> Result<(), Error> {
+    is_runnable(known, ports.clock.now())?;
+    hold_back_run(ports, known, RunKind::Full).await?;
+    let latest = latest(ports, &known.id).await?;
+    let mut full = latest.iter().filter(|run| run.kind == RunKind::Full);
+    let delay = match full.next() {
+        None => Duration::ZERO,
+        Some(last) if last.started_at >= night => return send_again(ports, last).await,
+        Some(_) => delay,
+    };
+    none_under_way(ports, &latest).await?;
+    begin(ports, &known.id, RunKind::Full, delay).await?;
+    Ok(())
+}
+
+async fn latest(ports: &Ports, connection: &ConnectionId) -> Result<Vec<Run>, Error> {
+    Ok(ports.store.runs(connection, None, LATEST_RUNS).await?.items)
+}
+
+/// Sends a run's messages again where no worker has begun: whoever started it may have been cut off before sending.
+async fn send_again(ports: &Ports, run: &Run) -> Result<(), Error> {
+    let slices = ports.store.slices(&run.connection, &run.id).await?;
+    let begun = |slice: &Slice| slice.done || slice.server_time.is_some();
+    if run.status != RunStatus::Running || slices.iter().any(begun) {
+        return Ok(());
+    }
+    writeback::send_retry(ports, &run.connection).await;
+    advance(ports, run.clone(), Resend::Yes).await
+}
+
+/// Refuses to start a second full sync beside one, and ends those that hang.
+async fn none_under_way(ports: &Ports, latest: &[Run]) -> Result<(), Error> {
+    let now = ports.clock.now();
+    for run in latest
+        .iter()
+        .filter(|run| run.kind == RunKind::Full && run.status == RunStatus::Running)
+    {
+        if now.duration_since(run.started_at) < FULL_ENDS_WITHIN {
+            return Err(Error::Invalid(format!(
+                "full sync {} is under way: wait for its end",
+                run.id
+            )));
+        }
+        end(
+            ports,
+            run.clone(),
+            RunStatus::Incomplete,
+            Some("it did not end within 20 hours".to_owned()),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn begin(
+    ports: &Ports,
+    connection: &ConnectionId,
+    kind: RunKind,
+    delay: Duration,
+) -> Result<Run, Error> {
+    let now = ports.clock.now();
     let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
     let run = Run::begin(
         connection.clone(),
@@ -68,8 +140,23 @@ pub async fn start(ports: &Ports, connection: &ConnectionId, kind: RunKind) -> R
     if kind == RunKind::Full {
         writeback::send_retry(ports, connection).await;
     }
-    advance(ports, run.clone(), Resend::No).await?;
+    begin_stage(ports, &run, delay).await?;
     Ok(run)
+}
+
+/// Plans the stage that a run has come to, and sends its messages.
+async fn begin_stage(ports: &Ports, run: &Run, delay: Duration) -> Result<(), Error> {
+    let marks = match run.stage.compares() {
+        true => marks(ports, &run.connection).await?,
+        false => BTreeMap::new(),
+    };
+    let planned = run.slices(&marks);
+    ports.store.plan_slices(&planned).await?;
+    if delay.is_zero() {
+        return send(ports, planned.iter()).await;
+    }
+    let messages: Vec<Work> = planned.iter().map(message).collect();
+    Ok(ports.queue.send_work_later(&messages, delay).await?)
 }
 
 /// Whether the messages of slices that were planned before are sent once more.
@@ -93,10 +180,7 @@ pub async fn advance(ports: &Ports, mut run: Run, resend: Resend) -> Result<(), 
             .filter(|slice| slice.key.stage == run.stage)
             .collect();
         if current.is_empty() {
-            let marks = marks(ports, &run.connection).await?;
-            let planned = run.slices(&marks);
-            ports.store.plan_slices(&planned).await?;
-            return send(ports, planned.iter()).await;
+            return begin_stage(ports, &run, Duration::ZERO).await;
         }
         if !current.iter().all(|slice| slice.done) {
             return match resend {
@@ -265,8 +349,8 @@ async fn marks(
     ports: &Ports,
     connection: &ConnectionId,
 ) -> Result<BTreeMap<Object, Vec<ZohoId>>, Error> {
-    let latest = ports.store.runs(connection, None, LATEST_RUNS).await?.items;
-    let ended = latest
+    let ended = latest(ports, connection)
+        .await?
         .into_iter()
         .filter(|run| run.kind == RunKind::Full && run.status != RunStatus::Running);
     let mut marks: BTreeMap<Object, Vec<ZohoId>> = BTreeMap::new();

@@ -17,6 +17,7 @@ use crate::object::Object;
 use crate::record::{Candidate, Link, Record};
 use crate::run::{Run, Slice, SliceKey};
 use crate::settings::Settings;
+use crate::spread::Shard;
 
 /// A page of a listing, with where to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,17 @@ pub enum Due {
     Routine,
     /// The full sync's.
     Full,
+}
+
+impl Due {
+    /// When a connection's is due.
+    #[must_use]
+    pub const fn of(self, connection: &Connection) -> Option<Timestamp> {
+        match self {
+            Self::Routine => connection.routine_due_at,
+            Self::Full => connection.full_due_at,
+        }
+    }
 }
 
 /// A saved version of a connection's settings.
@@ -83,8 +95,15 @@ pub trait Connections: Send + Sync {
         limit: usize,
     ) -> Result<Page<Connection>, Error>;
 
-    /// Enabled connections that are due at or before `now`, longest due first, at most `limit`.
-    async fn due(&self, due: Due, now: Timestamp, limit: usize) -> Result<Vec<Connection>, Error>;
+    /// Enabled connections of a shard that are due at or before `until`, longest due first, at most `limit`. One that can't be read keeps
+    /// none of the others back.
+    async fn due(
+        &self,
+        due: Due,
+        shard: Shard,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Result<Connection, Error>>, Error>;
 
     /// The current settings; the default ones at version 0 where none were saved.
     async fn settings(&self, id: &ConnectionId) -> Result<SettingsVersion, Error>;

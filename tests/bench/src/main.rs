@@ -4,10 +4,12 @@
 
 mod full_sync;
 mod house;
+mod poller;
 mod routine;
 mod synthetic;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -43,6 +45,21 @@ enum What {
         #[arg(long, default_value_t = 100)]
         changes: u32,
     },
+    /// Ticks of the poller and of the nights' planner, by a clock that only calls move: all connections must be started in the functions' time.
+    Poller {
+        /// How many connections are due.
+        #[arg(long, default_value_t = 10_000)]
+        connections: u32,
+        /// Until a table answers, in milliseconds.
+        #[arg(long, default_value_t = 10)]
+        table: u64,
+        /// Until a queue answers, in milliseconds.
+        #[arg(long, default_value_t = 25)]
+        queue: u64,
+        /// The processor time of one request, in microseconds; requests share one processor.
+        #[arg(long, default_value_t = 500)]
+        processor: u64,
+    },
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -50,6 +67,19 @@ async fn main() -> Result<ExitCode> {
     let holds = match Arguments::parse().what {
         What::FullSync { small, large } => full_sync::measure(&HEAP, small, large).await?,
         What::Routine { records, changes } => routine::measure(records, changes).await?,
+        What::Poller {
+            connections,
+            table,
+            queue,
+            processor,
+        } => {
+            let cost = poller::Cost {
+                table: Duration::from_millis(table),
+                queue: Duration::from_millis(queue),
+                processor: Duration::from_micros(processor),
+            };
+            poller::measure(connections, cost).await?
+        }
     };
     Ok(if holds {
         ExitCode::SUCCESS

@@ -1,5 +1,7 @@
 //! Connections and their settings.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use tandem::connection::{Connection, Organisation, Status};
 use tandem::data_centre::{DataCentre, Directory};
@@ -7,6 +9,7 @@ use tandem::identifier::ConnectionId;
 use tandem::object::Object;
 use tandem::port::{Due, Store};
 use tandem::settings::{ObjectSettings, Settings};
+use tandem::spread::Shard;
 
 use crate::samples::{enabled, field};
 use crate::setting::{CONTENDERS, Setting, assert_conflict, assert_refused, one_wins, walk};
@@ -125,9 +128,22 @@ async fn due_of(
     now: Timestamp,
     among: &[ConnectionId],
 ) -> Vec<ConnectionId> {
-    let found = at.port.due(due, now, 1_000).await.unwrap().into_iter();
-    let ids = found.map(|connection| connection.id);
-    ids.filter(|id| among.contains(id)).collect()
+    let mut found = Vec::new();
+    let shards: BTreeSet<Shard> = among.iter().map(Shard::of).collect();
+    for shard in shards {
+        let shown = at.port.due(due, shard, now, 1_000).await.unwrap();
+        // What other tests leave behind may be due as well.
+        let ids = shown.into_iter().flatten().map(|connection| connection.id);
+        found.extend(ids.filter(|id| among.contains(id)));
+    }
+    found
+}
+
+/// The id of a connection in that shard.
+fn in_shard(at: &Stores, shard: Shard) -> ConnectionId {
+    std::iter::repeat_with(|| at.connection())
+        .find(|id| Shard::of(id) == shard)
+        .unwrap()
 }
 
 pub(crate) async fn the_longest_due_come_first_and_only_enabled_ones(at: &Stores) {
@@ -142,7 +158,8 @@ pub(crate) async fn the_longest_due_come_first_and_only_enabled_ones(at: &Stores
         (Status::NeedsReconnect, -40),
         (Status::Disconnected, -40),
     ];
-    let ids = statuses.map(|_| at.connection());
+    let shard = Shard::of(&at.connection());
+    let ids = statuses.map(|_| in_shard(at, shard));
     let far = at.after(100_000);
     for (due, other) in [(Due::Routine, Due::Full), (Due::Full, Due::Routine)] {
         let mut saved = Vec::new();
@@ -162,8 +179,13 @@ pub(crate) async fn the_longest_due_come_first_and_only_enabled_ones(at: &Stores
         at.eventually(look, expected).await;
         at.eventually(async || due_of(at, other, at.now, &ids).await, Vec::new())
             .await;
-        let longest = at.port.due(due, at.now, 2).await.unwrap();
+        let longest = at.port.due(due, shard, at.now, 2).await.unwrap();
         assert_eq!(longest.len(), 2, "there are four at least");
+        for other in Shard::all().filter(|other| *other != shard) {
+            let shown = at.port.due(due, other, at.now, 1_000).await.unwrap();
+            let mut shown = shown.into_iter().flatten();
+            assert!(!shown.any(|connection| ids.contains(&connection.id)));
+        }
 
         let moved = Connection {
             routine_due_at: None,
@@ -197,9 +219,12 @@ pub(crate) async fn a_due_connection_can_be_claimed_by_one(at: &Stores) {
     let look = async || due_of(at, Due::Routine, at.now, std::slice::from_ref(&id)).await;
     at.eventually(look, vec![id.clone()]).await;
 
-    let found = at.port.due(Due::Routine, at.now, 1_000).await.unwrap();
+    let shard = Shard::of(&id);
+    let found = at.port.due(Due::Routine, shard, at.now, 1_000).await;
     let found = found
+        .unwrap()
         .into_iter()
+        .flatten()
         .find(|connection| connection.id == id)
         .unwrap();
     let claim = |_| {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
@@ -78,6 +78,7 @@ pub enum Failure {
 pub struct Crashed;
 
 type Plan = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
+type Wait = Arc<dyn Fn(&Call) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// Decides for every port call whether something goes wrong. Clones decide together.
 #[derive(Clone, Default)]
@@ -86,6 +87,7 @@ pub struct Faults(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     plan: Option<Plan>,
+    wait: Option<Wait>,
     yielding: bool,
     calls: u64,
     counts: BTreeMap<&'static str, u64>,
@@ -134,6 +136,14 @@ impl Faults {
     /// Lets each call give way to other futures once before it begins, so that [`crate::interleave`] can run several handlers step by step.
     pub fn give_way(&self, yielding: bool) {
         self.state().yielding = yielding;
+    }
+
+    /// Lets each call last as long as `wait` does: with a clock that only such waits move, what goes on side by side takes the time of one.
+    pub fn last(
+        &self,
+        wait: impl Fn(&Call) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static,
+    ) {
+        self.state().wait = Some(Arc::new(wait));
     }
 
     /// How many calls were made.
@@ -188,7 +198,11 @@ impl Faults {
         if yielding {
             give_way().await;
         }
-        let fault = self.state().next(port, operation);
+        let (call, fault) = self.state().next(port, operation);
+        let wait = self.state().wait.clone();
+        if let Some(wait) = wait {
+            wait(&call).await;
+        }
         match fault {
             Some(fault) if fault.is_before(batch) => self.strike(fault, operation).await,
             fault => Ok(Passage {
@@ -228,7 +242,7 @@ impl Faults {
 }
 
 impl State {
-    fn next(&mut self, port: &'static str, operation: &'static str) -> Option<Fault> {
+    fn next(&mut self, port: &'static str, operation: &'static str) -> (Call, Option<Fault>) {
         self.calls += 1;
         *self.counts.entry(operation).or_default() += 1;
         let call = Call {
@@ -240,7 +254,7 @@ impl State {
             self.remembered.pop_front();
         }
         self.remembered.push_back(call);
-        self.plan.as_mut().and_then(|plan| plan(&call))
+        (call, self.plan.as_mut().and_then(|plan| plan(&call)))
     }
 }
 

@@ -230,40 +230,21 @@ fn every_function_has_its_code_role_and_log_group() {
 }
 
 #[test]
-fn schedules_are_rates_that_eventbridge_takes() {
+fn the_poller_ticks_at_the_quarters_of_the_clock_and_the_planner_hourly() {
     let template = Template::load();
-    let mut rates = BTreeMap::new();
+    let mut schedules = BTreeMap::new();
     for (name, function) in template.of_type("AWS::Serverless::Function") {
-        for event in function["Events"]
-            .as_object()
-            .into_iter()
-            .flat_map(Map::values)
-        {
+        let events = function["Events"].as_object().into_iter();
+        for event in events.flat_map(Map::values) {
             if event["Type"] == "Schedule" {
-                let rate = event["Properties"]["Schedule"].as_str().unwrap();
-                let inner = rate
-                    .strip_prefix("rate(")
-                    .and_then(|rest| rest.strip_suffix(')'))
-                    .unwrap();
-                let (number, unit) = inner.split_once(' ').unwrap();
-                let number: u32 = number.parse().unwrap();
-                let unit = if number == 1 {
-                    unit
-                } else {
-                    unit.strip_suffix('s').unwrap()
-                };
-                assert!(
-                    number > 0 && ["minute", "hour", "day"].contains(&unit),
-                    "{rate}"
-                );
-                rates.insert(name, rate);
+                schedules.insert(name, event["Properties"]["Schedule"].as_str().unwrap());
             }
         }
     }
     assert_eq!(
-        rates,
+        schedules,
         BTreeMap::from([
-            ("PollerFunction", "rate(15 minutes)"),
+            ("PollerFunction", "cron(0/15 * * * ? *)"),
             ("FullSyncFunction", "rate(1 hour)")
         ])
     );

@@ -29,7 +29,7 @@ fn stored() -> Vec<(Value, Read)> {
     let slice = value!({ "stage": "tasks", "object": "task", "index": 0 });
     vec![
         (
-            value!({ "pk": "connection", "sk": "acme", "enabled": "1", "routine_due_at": 5, "name": SECRET, "status": "enabled",
+            value!({ "pk": "connection", "sk": "acme", "enabled": "07", "routine_due_at": 5, "name": SECRET, "status": "enabled",
                 "organisation": organisation, "created_at": AT, "routine_due": AT, "version": 3 }),
             |item| connections::connection_of(item).map(|found| format!("{found:?}")),
         ),

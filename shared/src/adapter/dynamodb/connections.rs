@@ -14,8 +14,9 @@ use crate::connection::{Connection, Organisation, Status};
 use crate::identifier::ConnectionId;
 use crate::port::{Connections, Due, Error, Page, SettingsVersion};
 use crate::settings::Settings;
+use crate::spread::Shard;
 
-/// A connection. `enabled`, `routine_due_at` and `full_due_at` are the keys of the sparse indexes and exist only while it is enabled.
+/// A connection. `enabled` (its shard), `routine_due_at` and `full_due_at` are the keys of the sparse indexes and exist only while it is enabled.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredConnection {
     pk: String,
@@ -49,11 +50,12 @@ impl From<Connection> for StoredConnection {
             version,
         } = connection;
         let enabled = status == Status::Enabled;
+        let shard = Shard::of(&id);
         let indexed = |due: Option<Timestamp>| due.filter(|_| enabled).map(Timestamp::as_second);
         Self {
             pk: names::CONNECTIONS.to_owned(),
             sk: id,
-            enabled: enabled.then(|| ENABLED.to_owned()),
+            enabled: enabled.then(|| part(shard)),
             routine_due_at: indexed(routine_due_at),
             full_due_at: indexed(full_due_at),
             name,
@@ -112,8 +114,22 @@ struct StoredSettings {
     saved_at: Timestamp,
 }
 
-/// The partition of the indexes of due dates.
-const ENABLED: &str = "1";
+/// A shard's partition of the indexes of due dates.
+fn part(shard: Shard) -> String {
+    format!("{:02}", shard.number())
+}
+
+/// What an index shows, less what is not due yet: it counts whole seconds.
+fn due_among(items: Vec<Item>, due: Due, until: Timestamp) -> Vec<Result<Connection, Error>> {
+    let mut found: Vec<_> = items.into_iter().map(connection_of).collect();
+    found.retain(|read| {
+        let known = read.as_ref().ok();
+        known.is_none_or(|connection| due.of(connection).is_some_and(|at| at <= until))
+    });
+    // What can't be read comes first; nothing else is known of it.
+    found.sort_by_key(|read| read.as_ref().ok().and_then(|connection| due.of(connection)));
+    found
+}
 
 pub(super) fn connection_of(item: Item) -> Result<Connection, Error> {
     let what = format!("connection {}", text_of(&item, "sk"));
@@ -175,32 +191,22 @@ impl Connections for DynamoStore {
         page.read(connection_of)
     }
 
-    async fn due(&self, due: Due, now: Timestamp, limit: usize) -> Result<Vec<Connection>, Error> {
+    async fn due(
+        &self,
+        due: Due,
+        shard: Shard,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Result<Connection, Error>>, Error> {
         let (index, sort) = match due {
             Due::Routine => ("by-routine-due", "routine_due_at"),
             Due::Full => ("by-full-due", "full_due_at"),
         };
-        let at = |connection: &Connection| match due {
-            Due::Routine => connection.routine_due_at,
-            Due::Full => connection.full_due_at,
-        };
-        let until: AttributeValue = number(now.as_second());
-        let query = Query::index(
-            &self.tables.state,
-            index,
-            ("enabled", ENABLED.to_owned()),
-            sort,
-        )
-        .between(None, Some(until));
+        let last: AttributeValue = number(until.as_second());
+        let query = Query::index(&self.tables.state, index, ("enabled", part(shard)), sort)
+            .between(None, Some(last));
         let (items, _) = self.first(&query, limit).await?;
-        let mut found = items
-            .into_iter()
-            .map(connection_of)
-            .collect::<Result<Vec<_>, _>>()?;
-        // The index counts whole seconds.
-        found.retain(|connection| at(connection).is_some_and(|due| due <= now));
-        found.sort_by_key(at);
-        Ok(found)
+        Ok(due_among(items, due, until))
     }
 
     async fn settings(&self, id: &ConnectionId) -> Result<SettingsVersion, Error> {
@@ -269,6 +275,7 @@ impl Connections for DynamoStore {
 
 #[cfg(test)]
 mod tests {
+    use super::super::item::text;
     use super::*;
     use crate::data_centre::{DataCentre, Directory};
 
@@ -322,7 +329,24 @@ mod tests {
         let enabled = item(Status::Enabled);
         assert!(keys.iter().all(|key| enabled.contains_key(*key)));
         assert_eq!(enabled["routine_due_at"], number(1_795_428_900));
+        assert_eq!(text_of(&enabled, "enabled"), "07");
         let paused = item(Status::Paused);
         assert!(!keys.iter().any(|key| paused.contains_key(*key)));
+    }
+    #[test]
+    fn one_that_cannot_be_read_keeps_none_back() {
+        let readable = connection(Status::Enabled);
+        let item = to_item(&StoredConnection::from(readable.clone())).unwrap();
+        let mut broken = item.clone();
+        broken.insert("status".into(), text("half-way"));
+        let until = readable.routine_due_at.unwrap();
+        let found = due_among(vec![broken, item.clone()], Due::Routine, until);
+        assert!(
+            matches!(&found[0], Err(Error::Corrupt { what, .. }) if what == "connection acme"),
+            "{found:?}"
+        );
+        assert_eq!(found[1].as_ref().unwrap(), &readable);
+        let sooner = until - jiff::SignedDuration::from_millis(1);
+        assert!(due_among(vec![item], Due::Routine, sooner).is_empty());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | table | partition key `pk` | sort key `sk` | what | file |
 //! |---|---|---|---|---|
-//! | state | `connection` | connection | the connection; indexes `by-routine-due`, `by-full-due` while it is enabled | `connections` |
+//! | state | `connection` | connection | the connection; indexes `by-routine-due`, `by-full-due` in 16 shards while it is enabled | `connections` |
 //! | state | `c#<connection>` | `settings#<version>` | one version of its settings | `connections` |
 //! | state | `c#<connection>` | `cursor#<object>` | the routine sync's cursor | `coordination` |
 //! | state | `c#<connection>` | `lease#<name>` | who may work on something, and until when | `coordination` |

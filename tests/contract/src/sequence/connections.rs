@@ -1,10 +1,13 @@
 //! Connections and their settings, naively.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use tandem::connection::{Connection, Status};
 use tandem::identifier::ConnectionId;
 use tandem::port::{Due, SettingsVersion};
 use tandem::settings::Settings;
+use tandem::spread::Shard;
 
 use super::{Basis, Subject, Who, agree, basis, granted, limit, put, who};
 use crate::setting::walk;
@@ -136,24 +139,26 @@ impl Model {
     async fn due(&self, subject: &Subject<'_>, routine: bool, until: i64) {
         let due = if routine { Due::Routine } else { Due::Full };
         let until = subject.at.after(until);
-        let due_at = |connection: &Connection| match due {
-            Due::Routine => connection.routine_due_at,
-            Due::Full => connection.full_due_at,
-        };
         let is_due = |connection: &&Connection| {
-            connection.status == Status::Enabled && due_at(connection).is_some_and(|at| at <= until)
+            connection.status == Status::Enabled && due.of(connection).is_some_and(|at| at <= until)
         };
         let mut expected: Vec<Connection> =
             self.connections.iter().filter(is_due).cloned().collect();
         // Which of two that are due at the same instant comes first is open.
-        let order = |connection: &Connection| (due_at(connection), connection.id.clone());
+        let order = |connection: &Connection| (due.of(connection), connection.id.clone());
         expected.sort_by_key(order);
+        let shards: BTreeSet<Shard> = subject.ids.iter().map(Shard::of).collect();
         let look = async || {
-            let mut found = subject.port().due(due, until, 1_000).await.unwrap();
-            found.retain(|connection| subject.ids.contains(&connection.id));
-            assert!(found.is_sorted_by_key(due_at));
-            found.sort_by_key(order);
-            found
+            let mut all = Vec::new();
+            for shard in &shards {
+                let shown = subject.port().due(due, *shard, until, 1_000).await.unwrap();
+                let mut found: Vec<Connection> = shown.into_iter().flatten().collect();
+                found.retain(|connection| subject.ids.contains(&connection.id));
+                assert!(found.is_sorted_by_key(|connection| due.of(connection)));
+                all.extend(found);
+            }
+            all.sort_by_key(order);
+            all
         };
         subject.at.eventually(look, expected).await;
     }

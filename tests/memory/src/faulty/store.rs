@@ -19,6 +19,7 @@ use tandem::port::{
 use tandem::record::{Candidate, Link, Record};
 use tandem::run::{Run, Slice, SliceKey};
 use tandem::settings::Settings;
+use tandem::spread::Shard;
 
 use super::{Faulty, batch, single};
 
@@ -40,8 +41,14 @@ impl<T: Connections + ?Sized> Connections for Faulty<T> {
         single!(self, "store", connections(next, limit))
     }
 
-    async fn due(&self, due: Due, now: Timestamp, limit: usize) -> Result<Vec<Connection>, Error> {
-        single!(self, "store", due(due, now, limit))
+    async fn due(
+        &self,
+        due: Due,
+        shard: Shard,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Result<Connection, Error>>, Error> {
+        single!(self, "store", due(due, shard, until, limit))
     }
 
     async fn settings(&self, id: &ConnectionId) -> Result<SettingsVersion, Error> {

@@ -1,6 +1,6 @@
 //! Connections and their settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,19 +8,21 @@ use tandem::connection::{Connection, Status};
 use tandem::identifier::ConnectionId;
 use tandem::port::{Connections, Due, Error, Page, SettingsVersion};
 use tandem::settings::Settings;
+use tandem::spread::Shard;
 
 use super::index::Index;
 use super::page::Question;
 use super::{MemoryStore, next_version};
 
-type DueKey = ((), (Timestamp, ConnectionId));
+type DueKey = (Shard, (Timestamp, ConnectionId));
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
     connections: BTreeMap<ConnectionId, Connection>,
     settings: BTreeMap<ConnectionId, Vec<SettingsVersion>>,
-    by_routine_due: Index<(), (Timestamp, ConnectionId), Connection>,
-    by_full_due: Index<(), (Timestamp, ConnectionId), Connection>,
+    by_routine_due: Index<Shard, (Timestamp, ConnectionId), Connection>,
+    by_full_due: Index<Shard, (Timestamp, ConnectionId), Connection>,
+    spoilt: BTreeSet<ConnectionId>,
 }
 
 impl Table {
@@ -32,6 +34,20 @@ impl Table {
     pub(super) fn settle(&mut self) {
         self.by_routine_due.settle();
         self.by_full_due.settle();
+    }
+
+    pub(super) fn spoil(&mut self, id: &ConnectionId) {
+        self.spoilt.insert(id.clone());
+    }
+
+    fn readable(&self, id: &ConnectionId) -> Result<(), Error> {
+        if self.spoilt.contains(id) {
+            return Err(Error::Corrupt {
+                what: format!("connection {id}"),
+                source: "it was spoilt on order".into(),
+            });
+        }
+        Ok(())
     }
 
     fn save(&mut self, connection: Connection) -> Result<Connection, Error> {
@@ -59,18 +75,17 @@ impl Table {
 }
 
 fn due_key(connection: &Connection, due: Due) -> Option<DueKey> {
-    let at = match due {
-        Due::Routine => connection.routine_due_at,
-        Due::Full => connection.full_due_at,
-    };
+    let at = due.of(connection);
     at.filter(|_| connection.status == Status::Enabled)
-        .map(|at| ((), (at, connection.id.clone())))
+        .map(|at| (Shard::of(&connection.id), (at, connection.id.clone())))
 }
 
 #[async_trait]
 impl Connections for MemoryStore {
     async fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>, Error> {
-        Ok(self.tables().connections.connections.get(id).cloned())
+        let tables = self.tables();
+        tables.connections.readable(id)?;
+        Ok(tables.connections.connections.get(id).cloned())
     }
 
     async fn save_connection(&self, connection: Connection) -> Result<Connection, Error> {
@@ -101,17 +116,24 @@ impl Connections for MemoryStore {
         Ok(question.page(left, limit, |connection| connection.id.to_string()))
     }
 
-    async fn due(&self, due: Due, now: Timestamp, limit: usize) -> Result<Vec<Connection>, Error> {
+    async fn due(
+        &self,
+        due: Due,
+        shard: Shard,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Result<Connection, Error>>, Error> {
         let tables = self.tables();
+        let table = &tables.connections;
         let index = match due {
-            Due::Routine => &tables.connections.by_routine_due,
-            Due::Full => &tables.connections.by_full_due,
+            Due::Routine => &table.by_routine_due,
+            Due::Full => &table.by_full_due,
         };
         Ok(index
-            .partition(&())
-            .take_while(|((at, _), _)| *at <= now)
+            .partition(&shard)
+            .take_while(|((at, _), _)| *at <= until)
             .take(limit)
-            .map(|(_, connection)| connection.clone())
+            .map(|(_, connection)| table.readable(&connection.id).map(|()| connection.clone()))
             .collect())
     }
 

@@ -113,6 +113,11 @@ impl MemoryStore {
         self.tables().ledger.make_links(made);
     }
 
+    /// Spoils a stored connection, so that it can't be read any more.
+    pub fn spoil_connection(&self, id: &ConnectionId) {
+        self.tables().connections.spoil(id);
+    }
+
     /// Lets each index lag behind its table by the last `changes` changes, as an index of the real store may for a moment.
     pub fn lag_indexes(&self, changes: usize) {
         let mut tables = self.tables();
