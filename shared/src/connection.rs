@@ -71,7 +71,9 @@ pub struct Organisation {
     pub data_centre: DataCentre,
     /// Where its API is.
     pub api_domain: ApiDomain,
-    /// Its edition, as Zoho names it, which decides how many calls may be made at a time.
+    /// Its edition, as Zoho names it, which decides how many calls may be made at a time. Empty in what earlier releases stored: unknown until the
+    /// next full sync.
+    #[serde(default)]
     pub edition: String,
     /// The credits it may spend in a rolling day, as far as its edition tells.
     pub daily_credits: u64,

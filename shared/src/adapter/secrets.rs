@@ -29,8 +29,7 @@ use crate::port::{Error, Vault};
 use crate::secret::{OAuthClient, Secret, Tokens};
 
 const SERVICE: &str = "Secrets Manager";
-/// The labels that Secrets Manager gives the last two values of a secret.
-const CURRENT: &str = "AWSCURRENT";
+/// The label that Secrets Manager gives the value before the current one.
 const PREVIOUS: &str = "AWSPREVIOUS";
 /// How long what changes rarely is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
@@ -97,12 +96,13 @@ impl SecretsVault {
     }
 
     async fn read(&self, name: &str) -> Result<Option<Secret>, Error> {
-        self.read_version(name, CURRENT).await
+        self.read_version(name, None).await
     }
 
-    async fn read_version(&self, name: &str, stage: &str) -> Result<Option<Secret>, Error> {
+    async fn read_version(&self, name: &str, stage: Option<&str>) -> Result<Option<Secret>, Error> {
         let request = self.client.get_secret_value().secret_id(name);
-        match request.version_stage(stage).send().await {
+        let stage = stage.map(str::to_owned);
+        match request.set_version_stage(stage).send().await {
             Ok(answer) => Ok(answer.secret_string.map(Secret::new)),
             Err(error) if error.as_service_error().is_some_and(is_absent) => Ok(None),
             Err(error) => Err(failed("GetSecretValue")(error)),
@@ -112,7 +112,7 @@ impl SecretsVault {
     /// The tokens that those which can't be read took the place of: Zoho gives no new refresh token when an access token is renewed, so the
     /// grant is the same, and the next renewal puts the secret right.
     async fn tokens_before(&self, name: &str, unreadable: Error) -> Result<Tokens, Error> {
-        let before = self.read_version(name, PREVIOUS).await?;
+        let before = self.read_version(name, Some(PREVIOUS)).await?;
         let tokens = before.and_then(|body| tokens_of(name, &body).ok());
         let tokens = tokens.ok_or(unreadable)?;
         tracing::warn!(
