@@ -20,6 +20,11 @@ pub enum Status {
     NeedsReconnect,
     /// Disconnected by the operator; its data stays until purged (C6).
     Disconnected,
+    /// Disconnected, and its data is being deleted.
+    Purging,
+    /// Its data is deleted. What is left keeps its id from being used anew: messages and links of old name nothing but the id, and must not
+    /// reach another customer.
+    Purged,
 }
 
 impl Status {
@@ -32,7 +37,24 @@ impl Status {
             Self::Enabled => "enabled",
             Self::NeedsReconnect => "waiting for the customer to reconnect",
             Self::Disconnected => "disconnected",
+            Self::Purging => "being purged",
+            Self::Purged => "purged",
         }
+    }
+
+    /// Whether it ended: it has no grant, and no customer can connect it again.
+    #[must_use]
+    pub const fn is_ended(self) -> bool {
+        match self {
+            Self::Disconnected | Self::Purging | Self::Purged => true,
+            Self::New | Self::Paused | Self::Enabled | Self::NeedsReconnect => false,
+        }
+    }
+
+    /// Whether its data is deleted, or about to be: nothing may be written about it any more.
+    #[must_use]
+    pub const fn is_gone(self) -> bool {
+        matches!(self, Self::Purging | Self::Purged)
     }
 }
 
@@ -51,6 +73,55 @@ pub struct Organisation {
     pub api_domain: ApiDomain,
     /// The credits it may spend in a rolling day, as far as its edition tells.
     pub daily_credits: u64,
+}
+
+/// How far the purge of a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purge {
+    /// When a person asked for it.
+    pub asked_at: Timestamp,
+    /// When nothing was left; none: it is under way.
+    pub completed_at: Option<Timestamp>,
+    /// What was deleted so far. What a step deleted and could not write down before it was cut off is not counted.
+    pub deleted: Deleted,
+}
+
+/// How many items were deleted, by table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// Settings, cursors, runs, marks and whatever else the flows keep.
+    pub state: u64,
+    /// Links.
+    pub links: u64,
+    /// Records.
+    pub records: u64,
+    /// Lines of the log.
+    pub log: u64,
+}
+
+impl Deleted {
+    /// Of all tables.
+    #[must_use]
+    pub const fn total(self) -> u64 {
+        let Self {
+            state,
+            links,
+            records,
+            log,
+        } = self;
+        state + links + records + log
+    }
+
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, more: Self) -> Self {
+        Self {
+            state: self.state + more.state,
+            links: self.links + more.links,
+            records: self.records + more.records,
+            log: self.log + more.log,
+        }
+    }
 }
 
 /// A connection.
@@ -74,6 +145,8 @@ pub struct Connection {
     pub full_due_at: Option<Timestamp>,
     /// Zoho throttles the connection until then (C7).
     pub paused_until: Option<Timestamp>,
+    /// How far its purge is, once one was asked for (C6).
+    pub purge: Option<Purge>,
     /// Counts the writes of this item; each write names the version it read.
     pub version: u64,
 }
@@ -95,6 +168,7 @@ impl Connection {
             routine_due_at: None,
             full_due_at: None,
             paused_until: None,
+            purge: None,
             version: 0,
         }
     }

@@ -48,6 +48,13 @@ pub enum Work {
         /// The run that asked for it: what is calculated names it as its source.
         run: RunId,
     },
+    /// Go on with the connection's purge (C6). How far it is the connection says.
+    Purge {
+        /// The message format: 1.
+        version: Version,
+        /// The connection.
+        connection: ConnectionId,
+    },
 }
 
 /// A message to writeback.
@@ -140,7 +147,8 @@ impl Work {
         match self {
             Self::Slice { connection, .. }
             | Self::Dependants { connection, .. }
-            | Self::Calculate { connection, .. } => connection,
+            | Self::Calculate { connection, .. }
+            | Self::Purge { connection, .. } => connection,
         }
     }
 
@@ -150,7 +158,7 @@ impl Work {
         match self {
             Self::Slice { slice, .. } => slice.object,
             Self::Dependants { object, .. } => *object,
-            Self::Calculate { .. } => Object::Account,
+            Self::Calculate { .. } | Self::Purge { .. } => Object::Account,
         }
     }
 }
@@ -261,6 +269,15 @@ mod tests {
         let json = json!({"kind": "calculate", "version": 1, "connection": "acme", "run": "01JD8QK3ZV5W7Y0B2C4E6G8H9J"});
         let work: Work = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(work.object(), Object::Account);
+        assert_eq!(serde_json::to_value(&work).unwrap(), json);
+    }
+
+    #[test]
+    fn a_purge_is_the_account_workers_too() {
+        let json = json!({"kind": "purge", "version": 1, "connection": "acme"});
+        let work: Work = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(work.object(), Object::Account);
+        assert_eq!(work.connection().as_str(), "acme");
         assert_eq!(serde_json::to_value(&work).unwrap(), json);
     }
 

@@ -1,11 +1,11 @@
-//! What an operator does to a connection as a whole: rename, enable, pause, disconnect (C6).
+//! What an operator does to a connection as a whole: rename, enable, pause, disconnect, purge (C6).
 
 use jiff::Timestamp;
 use tandem::connection::{Connection, Status};
 use tandem::flow;
 use tandem::identifier::ConnectionId;
 use tandem::journal::Outcome;
-use tandem::port::{self, CrmError, Ports};
+use tandem::port::{self, Ports};
 use tandem::run::{RunKind, RunStatus};
 
 use crate::problem::{Kind, Problem};
@@ -17,16 +17,31 @@ const ATTEMPTS: usize = 5;
 /// too many harms nobody.
 const PAGES_OF_RUNS: usize = 4;
 
-/// The connection.
+/// The connection, however it stands.
 ///
 /// # Errors
 /// When there is none of that id, or the store does not answer.
-pub(crate) async fn find(ports: &Ports, id: &ConnectionId) -> Result<Connection, Problem> {
+pub(crate) async fn look(ports: &Ports, id: &ConnectionId) -> Result<Connection, Problem> {
     ports
         .store
         .connection(id)
         .await?
         .ok_or_else(|| Problem::not_found(format!("connection {id}")))
+}
+
+/// The connection, whose data can be read and written: it is neither purged nor about to be.
+///
+/// # Errors
+/// When it is gone, or see [`look`].
+pub(crate) async fn find(ports: &Ports, id: &ConnectionId) -> Result<Connection, Problem> {
+    let found = look(ports, id).await?;
+    if found.status.is_gone() {
+        return Err(conflict(
+            &found,
+            "nothing of it can be read or changed any more; make a new connection",
+        ));
+    }
+    Ok(found)
 }
 
 /// Gives a connection another name.
@@ -99,7 +114,7 @@ fn enabled(
                 "let the customer open its connect_url first",
             ));
         }
-        Status::Disconnected => {
+        Status::Disconnected | Status::Purging | Status::Purged => {
             return Err(conflict(connection, "make a new connection"));
         }
     }
@@ -133,7 +148,7 @@ fn paused(connection: &mut Connection) -> Result<(), Problem> {
         Status::Enabled => connection.status = Status::Paused,
         // Reconnecting switches it on again only while it has its due dates.
         Status::NeedsReconnect => {}
-        Status::New | Status::Disconnected => {
+        Status::New | Status::Disconnected | Status::Purging | Status::Purged => {
             return Err(conflict(connection, "there is nothing to pause"));
         }
     }
@@ -167,27 +182,39 @@ pub(crate) async fn disconnect(ports: &Ports, id: &ConnectionId) -> Result<Conne
         )
         .await;
     }
-    if let Some(tokens) = ports.vault.tokens(id).await? {
-        if let Some(organisation) = &connection.organisation {
-            match ports
-                .crm
-                .revoke(organisation.data_centre, &tokens.refresh)
-                .await
-            {
-                Ok(()) | Err(CrmError::GrantRefused { .. } | CrmError::Unauthorised { .. }) => {}
-                Err(error) => {
-                    let problem = Problem::from(error);
-                    let detail = format!(
-                        "the connection is stopped, but its grant is not revoked yet: disconnect it again to try again ({})",
-                        problem.detail
-                    );
-                    return Err(Problem { detail, ..problem });
-                }
-            }
-        }
-        ports.vault.forget_tokens(id).await?;
-    }
+    give_back(ports, &connection).await?;
     Ok(connection)
+}
+
+async fn give_back(ports: &Ports, connection: &Connection) -> Result<(), Problem> {
+    flow::connect::give_back(ports, connection)
+        .await
+        .map_err(|error| {
+            let problem = Problem::from(error);
+            let detail = format!(
+                "the connection is stopped, but its grant is not revoked yet: disconnect it again to try again ({})",
+                problem.detail
+            );
+            Problem { detail, ..problem }
+        })
+}
+
+/// Begins to delete everything of a disconnected connection. Asked again, it says how far that is.
+///
+/// # Errors
+/// When it is not disconnected, when its grant is not revoked yet and Zoho does not do it now, or see [`look`].
+pub(crate) async fn purge(ports: &Ports, id: &ConnectionId) -> Result<Connection, Problem> {
+    let found = look(ports, id).await?;
+    if !found.status.is_ended() {
+        return Err(conflict(
+            &found,
+            "disconnect it first, which stops it and revokes its grant",
+        ));
+    }
+    if found.status == Status::Disconnected {
+        give_back(ports, &found).await?;
+    }
+    Ok(flow::purge::ask(ports, found).await?)
 }
 
 async fn has_full_sync(ports: &Ports, id: &ConnectionId) -> Result<bool, Problem> {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::connection::Status;
 use crate::edit::{self, Problem};
 use crate::identifier::{ConnectionId, PlatformId};
 use crate::journal::Entry;
@@ -108,7 +107,7 @@ pub async fn store(
     mut made: Made,
 ) -> Result<Vec<EditAnswer>, Error> {
     let known = ports.store.connection(connection).await?;
-    let Some(known) = known.filter(|known| known.status != Status::Disconnected) else {
+    let Some(known) = known.filter(|known| !known.status.is_ended()) else {
         return Err(Error::NotFound {
             what: format!("connection {connection}"),
         });

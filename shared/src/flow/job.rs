@@ -64,7 +64,21 @@ impl<'a> Job<'a> {
         deadline: Deadline,
     ) -> Result<Self, Error> {
         let connection = runnable(ports, id).await?;
-        let settings = ports.store.settings(id).await?;
+        Self::of(ports, connection, run, deadline).await
+    }
+
+    /// Begins a job of a connection that was read just now.
+    ///
+    /// # Errors
+    /// As for [`Job::begin`].
+    pub async fn of(
+        ports: &'a Ports,
+        connection: Connection,
+        run: Option<RunId>,
+        deadline: Deadline,
+    ) -> Result<Self, Error> {
+        let connection = running(connection, ports.clock.now())?;
+        let settings = ports.store.settings(&connection.id).await?;
         let session = Session::open(ports, &connection)?;
         let calculations = Desk::new(ports, &connection, &settings.settings);
         Ok(Self {
@@ -158,7 +172,11 @@ pub async fn runnable(ports: &Ports, id: &ConnectionId) -> Result<Connection, Er
         .ok_or_else(|| Error::NotFound {
             what: format!("connection {id}"),
         })?;
-    let now = ports.clock.now();
+    running(connection, ports.clock.now())
+}
+
+/// The connection, if it may run at `now`.
+fn running(connection: Connection, now: Timestamp) -> Result<Connection, Error> {
     if connection.may_run(now) {
         return Ok(connection);
     }
@@ -168,8 +186,8 @@ pub async fn runnable(ports: &Ports, id: &ConnectionId) -> Result<Connection, Er
         }
         .into()),
         _ => Err(Error::NotRunnable {
-            connection: id.clone(),
             reason: format!("it is {}", connection.status.words()),
+            connection: connection.id,
         }),
     }
 }

@@ -16,6 +16,7 @@ pub mod parked;
 pub mod poll;
 pub mod preflight;
 pub mod preview;
+pub mod purge;
 pub mod reading;
 pub mod references;
 pub mod removal;

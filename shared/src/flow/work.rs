@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::connection::Connection;
 use crate::disposition::Disposition;
-use crate::identifier::{ConnectionId, RunId};
+use crate::identifier::RunId;
 use crate::journal::Outcome;
 use crate::message::Work;
 use crate::object::Object;
@@ -16,31 +17,32 @@ use super::budget::{hold_back, spender};
 use super::job::{Deadline, Job};
 use super::routine::Ended;
 use super::runs::Resend;
-use super::{Error, calculate, full, references, removal, routine, runs};
+use super::{Error, calculate, full, purge, references, removal, routine, runs};
 
 /// The longest that a queue keeps a message back.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
-/// Works on a message until it is done, handed on, or failed.
+/// Works on a message until it is done, handed on, or failed. One of a connection that is gone writes nothing back (P7).
 ///
 /// # Errors
 /// Only such failures as the message's own redelivery heals; everything else is settled here and recorded.
 pub async fn handle(ports: &Ports, message: &Work, deadline: Deadline) -> Result<(), Error> {
+    let connection = known(ports, message).await?;
+    if connection.status.is_gone() && !matches!(message, Work::Purge { .. }) {
+        tracing::info!(connection.id = %connection.id, "dropped, because the connection is gone");
+        return Ok(());
+    }
     let result = match message {
-        Work::Slice {
-            connection,
-            run,
-            slice,
-            ..
-        } => work_on_slice(ports, connection, run, *slice, deadline).await,
+        Work::Slice { run, slice, .. } => {
+            work_on_slice(ports, connection, run, *slice, deadline).await
+        }
         Work::Dependants {
-            connection,
             run,
             object,
             parent,
             ids,
             ..
-        } => match Job::begin(ports, connection, Some(run.clone()), deadline).await {
+        } => match Job::of(ports, connection, Some(run.clone()), deadline).await {
             Ok(job) => {
                 let brought = routine::dependants(&job, *object, *parent, ids).await;
                 job.calculations.send(job.run.as_ref()).await;
@@ -49,14 +51,15 @@ pub async fn handle(ports: &Ports, message: &Work, deadline: Deadline) -> Result
             }
             Err(error) => Err(error),
         },
-        Work::Calculate {
-            connection, run, ..
-        } => match Job::begin(ports, connection, Some(run.clone()), deadline).await {
-            Ok(job) => calculate::work(&job).await,
-            // The marks are stored; the routine sync looks for them when the connection runs again.
-            Err(Error::NotRunnable { .. }) => Ok(()),
-            Err(error) => Err(error),
-        },
+        Work::Calculate { run, .. } => {
+            match Job::of(ports, connection, Some(run.clone()), deadline).await {
+                Ok(job) => calculate::work(&job).await,
+                // The marks are stored; the routine sync looks for them when the connection runs again.
+                Err(Error::NotRunnable { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        }
+        Work::Purge { .. } => purge::work(ports, connection, deadline).await,
     };
     match result {
         Err(error) => match error.disposition() {
@@ -73,19 +76,27 @@ pub async fn handle(ports: &Ports, message: &Work, deadline: Deadline) -> Result
     }
 }
 
+async fn known(ports: &Ports, message: &Work) -> Result<Connection, Error> {
+    let id = message.connection();
+    let found = ports.store.connection(id).await?;
+    found.ok_or_else(|| Error::NotFound {
+        what: format!("connection {id}"),
+    })
+}
+
 async fn work_on_slice(
     ports: &Ports,
-    connection: &ConnectionId,
+    connection: Connection,
     run_id: &RunId,
     key: SliceKey,
     deadline: Deadline,
 ) -> Result<(), Error> {
-    let Some(run) = ports.store.run(connection, run_id).await? else {
+    let Some(run) = ports.store.run(&connection.id, run_id).await? else {
         return Err(Error::NotFound {
-            what: format!("run {run_id} of connection {connection}"),
+            what: format!("run {run_id} of connection {}", connection.id),
         });
     };
-    let Some(mut slice) = ports.store.slice(connection, run_id, key).await? else {
+    let Some(mut slice) = ports.store.slice(&connection.id, run_id, key).await? else {
         return Err(Error::NotFound {
             what: format!("slice {key:?} of run {run_id}"),
         });
@@ -102,7 +113,7 @@ async fn work_on_slice(
         };
         return runs::advance(ports, run, resend).await;
     }
-    let job = match Job::begin(ports, connection, Some(run_id.clone()), deadline).await {
+    let job = match Job::of(ports, connection, Some(run_id.clone()), deadline).await {
         Ok(job) => job,
         Err(error) => match error.disposition() {
             Disposition::Never | Disposition::Reconnect => {

@@ -2,6 +2,7 @@
 
 mod calculations;
 mod crm;
+mod erasure;
 mod outside;
 mod store;
 
@@ -10,6 +11,7 @@ pub use crm::{
     Caller, Crm, CrmError, FieldInfo, Grant, GrantedOrganisation, Reply, Rows, Saved, WriteOutcome,
     WriteRefusal,
 };
+pub use erasure::Erasure;
 pub use outside::{
     Clock, DeadLetter, DeadLetters, Delivery, Entropy, Queue, QueueName, Redriven, Vault,
 };

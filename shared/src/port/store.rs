@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Calculations, Error};
+use super::{Calculations, Erasure, Error};
 use crate::connection::Connection;
 use crate::credit::Bucket;
 use crate::cursor::Cursor;
@@ -381,6 +381,12 @@ pub trait Journal: Send + Sync {
 }
 
 /// All tables.
-pub trait Store: Connections + Coordination + Ledger + Records + Journal + Calculations {}
+pub trait Store:
+    Connections + Coordination + Ledger + Records + Journal + Calculations + Erasure
+{
+}
 
-impl<T: Connections + Coordination + Ledger + Records + Journal + Calculations> Store for T {}
+impl<T: Connections + Coordination + Ledger + Records + Journal + Calculations + Erasure> Store
+    for T
+{
+}

@@ -81,6 +81,11 @@ macro_rules! __clauses {
             marks_of_two_connections_never_mix,
             what_was_calculated_with_is_noted,
         ]
+        erasure: [
+            everything_of_a_connection_is_deleted_but_itself,
+            deleting_goes_in_steps_of_any_size,
+            what_was_deleted_can_be_stored_anew,
+        ]
     } };
     (queue => $($then:ident)::+!($($first:tt)*)) => { $($then)::+! { $($first)*
         queue: [

@@ -1,7 +1,7 @@
 //! One contract for the in-memory ports and the real adapters.
 //!
 //! Each port has a function that checks all its clauses ([`connections`], [`coordination`], [`ledger`], [`records`], [`journal`],
-//! [`calculations`], [`queue`], [`vault`]); [`tests!`] makes a test of each clause, so that a failing one does not hide the others. [`sequence`] compares a store with a
+//! [`calculations`], [`erasure`], [`queue`], [`vault`]); [`tests!`] makes a test of each clause, so that a failing one does not hide the others. [`sequence`] compares a store with a
 //! naive model under any sequence of operations.
 //!
 //! The clauses are fit for a real, shared service: every clause works under connections of its own, none assumes that a table is empty,
@@ -18,6 +18,7 @@ mod calculations;
 mod clauses;
 mod connections;
 mod coordination;
+mod erasure;
 mod journal;
 mod ledger;
 mod queue;
@@ -28,6 +29,7 @@ mod setting;
 mod vault;
 
 pub use clauses::{
-    calculations, check, connections, coordination, journal, ledger, queue, records, vault,
+    calculations, check, connections, coordination, erasure, journal, ledger, queue, records, vault,
 };
+pub use erasure::fill;
 pub use setting::{Mailbox, Patience, Safe, Setting};

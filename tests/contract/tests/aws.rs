@@ -87,6 +87,27 @@ fn line(connection: &str, subject: &str, now: Timestamp) -> Entry {
 }
 
 #[tokio::test]
+async fn no_item_of_any_table_names_a_connection_whose_data_was_deleted() {
+    let setting = store().await;
+    let gone = id("no-trace-of-it");
+    let named = async || {
+        let mut items = Deployed::get().await.items().await;
+        items.retain(|item| item.contains(gone.as_str()));
+        items
+    };
+    contract::fill(&setting, &gone).await;
+    let before = named().await.len();
+    assert!(before > 40, "only {before} items");
+    while setting.port.erase(&gone, 10).await.unwrap().total() > 0 {}
+    let left = named().await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(
+        left[0].contains("\"connection\""),
+        "the connection itself: {left:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_write_whose_answer_was_lost_knows_itself() {
     let deployed = Deployed::get().await;
     let way = Forgetful::before(deployed.endpoint()).await;

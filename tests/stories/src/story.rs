@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value as Json, json};
-use tandem::certificate::{Certificate, certify};
 use tandem::connection::{Organisation, Status};
 use tandem::data_centre::DataCentre;
 use tandem::flow::edits::EditAnswer;
@@ -19,13 +18,15 @@ use tandem::message::{Edit, Work, Writeback};
 use tandem::object::Object;
 use tandem::port::{Connections as _, Coordination as _, Due, Ports, Records as _};
 use tandem::record::Record;
-use tandem::run::{Counter, Counters, Run, RunKind};
+use tandem::run::RunKind;
 use tandem::secret::Secret;
 use tandem::settings::Settings;
 use tandem::value::Value;
 use tandem_memory::{SimulatedZoho, World, Writes};
 use zoho_sim::OrganisationSpec;
 use zoho_sim::oauth::{Client, Grant};
+
+use crate::Ran;
 
 /// The connection of a story.
 pub const CONNECTION: &str = "acme";
@@ -58,6 +59,8 @@ pub struct Story {
     pub zoho: Arc<SimulatedZoho>,
     /// The organisation in Zoho.
     pub organisation: u64,
+    /// The connection.
+    pub connection: ConnectionId,
     /// How messages are delivered.
     pub delivery: Delivery,
 }
@@ -95,11 +98,35 @@ impl Story {
     pub async fn begin_with(spec: &OrganisationSpec, settings: Json) -> Result<Self> {
         let now: Timestamp = "2026-11-23T10:00:00Z".parse()?;
         let (world, zoho) = World::simulated(spec.seed, now);
-        let organisation = zoho.add_organisation(spec);
+        Self::set_up(world, zoho, CONNECTION, spec, settings).await
+    }
+
+    /// Another connection in the same world, to an organisation of its own.
+    ///
+    /// # Errors
+    /// When its id or the settings are wrong.
+    pub async fn beside(
+        &self,
+        connection: &str,
+        spec: &OrganisationSpec,
+        settings: Json,
+    ) -> Result<Self> {
+        let (world, zoho) = (self.world.clone(), self.zoho.clone());
+        Self::set_up(world, zoho, connection, spec, settings).await
+    }
+
+    async fn set_up(
+        world: World,
+        zoho: Arc<SimulatedZoho>,
+        connection: &str,
+        spec: &OrganisationSpec,
+        settings: Json,
+    ) -> Result<Self> {
         let story = Self {
+            organisation: zoho.add_organisation(spec),
+            connection: connection.parse()?,
             world,
             zoho,
-            organisation,
             delivery: Delivery::Once,
         };
         let mut settings = settings;
@@ -161,9 +188,7 @@ impl Story {
     /// The connection's id.
     #[must_use]
     pub fn connection(&self) -> ConnectionId {
-        CONNECTION
-            .parse()
-            .unwrap_or_else(|_| unreachable!("a valid id"))
+        self.connection.clone()
     }
 
     /// The ports, faults included.
@@ -548,44 +573,4 @@ impl Story {
 
 fn object(values: &Json) -> Result<&Map<String, Json>> {
     values.as_object().context("values are an object")
-}
-
-/// A run and its slices.
-#[derive(Debug)]
-pub struct Ran {
-    /// The run.
-    pub run: Run,
-    slices: Vec<tandem::run::Slice>,
-}
-
-impl Ran {
-    /// What the full sync certifies of an object.
-    ///
-    /// # Errors
-    /// When it did not begin to read the object.
-    pub fn certificate(&self, object: Object) -> Result<Certificate> {
-        let mut all = certify(&self.slices).into_iter();
-        all.find(|certificate| certificate.object == object)
-            .with_context(|| format!("no certificate of {object}s"))
-    }
-
-    /// What was counted of an object.
-    #[must_use]
-    pub fn count(&self, object: Object, counter: Counter) -> u64 {
-        let mut all = Counters::default();
-        self.slices
-            .iter()
-            .filter(|slice| slice.key.object == object)
-            .for_each(|slice| all.merge(&slice.counters));
-        all.get(counter)
-    }
-
-    /// What was counted of all objects.
-    #[must_use]
-    pub fn total(&self, counter: Counter) -> u64 {
-        Object::ALL
-            .into_iter()
-            .map(|object| self.count(object, counter))
-            .sum()
-    }
 }

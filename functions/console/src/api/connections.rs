@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use tandem::connection::Connection;
+use tandem::connection::{Connection, Status};
 use tandem::credit::Bucket;
 use tandem::flow;
 use tandem::identifier::ConnectionId;
@@ -28,6 +28,15 @@ pub(super) struct NewConnection {
     /// Its name for people, 1 to 200 characters.
     #[schema(example = "Acme Inc.")]
     name: Name,
+}
+
+/// That a person means it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Confirmation {
+    /// The id of the connection whose data is to be deleted, once more.
+    #[schema(example = "acme")]
+    connection: String,
 }
 
 /// What can be changed of a connection.
@@ -126,7 +135,7 @@ pub(super) async fn show(
     of: OfConnection,
 ) -> Result<Json<ConnectionDetail>, Problem> {
     let ports = &deps.ports;
-    let connection = lifecycle::find(ports, &of.connection).await?;
+    let connection = lifecycle::look(ports, &of.connection).await?;
     let share = ports
         .store
         .settings(&of.connection)
@@ -205,6 +214,39 @@ pub(super) async fn disconnect(
 ) -> Result<Json<ConnectionView>, Problem> {
     let connection = lifecycle::disconnect(&deps.ports, &of.connection).await?;
     Ok(Json(view(&deps, &connection)))
+}
+
+/// Deletes everything of a disconnected connection for good: records, links, settings, runs, log.
+///
+/// The body names the connection once more. Nothing is deleted before every function that still ran for it is over, which takes a quarter of an
+/// hour; then it takes as long as there is data. `purge` says how far it is, here and when the connection is read. In the end only the id is left,
+/// which can't be used anew, so that nothing old of this connection ever reaches another.
+#[utoipa::path(post, path = "/connections/{connection}/purge", tag = "connections", operation_id = "purge_connection",
+    params(OfConnection), request_body = Confirmation, responses(
+        (status = 200, description = "It is purged", body = ConnectionView),
+        (status = 202, description = "It is being purged", body = ConnectionView),
+        (status = 409, description = "It is not disconnected"),
+        (status = 422, description = "The body names another connection"),
+        (status = 502, description = "Its grant is not revoked yet"),
+    ))]
+pub(super) async fn purge(
+    State(deps): State<Deps>,
+    of: OfConnection,
+    Body(confirmation): Body<Confirmation>,
+) -> Result<(StatusCode, Json<ConnectionView>), Problem> {
+    if confirmation.connection != of.connection.as_str() {
+        let problem = format!(
+            "name the connection whose data is to be deleted for good: {}",
+            of.connection
+        );
+        return Err(Problem::mistake(Kind::Invalid, "$.connection", problem));
+    }
+    let connection = lifecycle::purge(&deps.ports, &of.connection).await?;
+    let status = match connection.status {
+        Status::Purged => StatusCode::OK,
+        _ => StatusCode::ACCEPTED,
+    };
+    Ok((status, Json(view(&deps, &connection))))
 }
 
 /// Looks at the organisation's scopes, modules, fields and permissions, and says what lacks for the sync to work and what helps.

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use tandem::connection::Status;
 use tandem::edit;
 use tandem::flow::edits::accept;
 use tandem::identifier::{ConnectionId, FieldName, PlatformId};
@@ -253,7 +252,7 @@ async fn judge(
     object: Object,
     edits: Vec<EditOf>,
 ) -> Result<Vec<(PlatformId, Verdict)>, Problem> {
-    if lifecycle::find(ports, connection).await?.status == Status::Disconnected {
+    if lifecycle::find(ports, connection).await?.status.is_ended() {
         return Err(Problem::new(
             Kind::Conflict,
             format!("connection {connection} is disconnected, so it takes no edits"),

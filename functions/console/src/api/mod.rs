@@ -83,6 +83,7 @@ fn described() -> OpenApiRouter<Deps> {
         .routes(routes!(connections::enable))
         .routes(routes!(connections::pause))
         .routes(routes!(connections::disconnect))
+        .routes(routes!(connections::purge))
         .routes(routes!(connections::preflight))
         .routes(routes!(settings::show, settings::replace))
         .routes(routes!(settings::export))

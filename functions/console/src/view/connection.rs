@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tandem::connection::Connection;
+use tandem::connection::{Connection, Purge};
 use tandem::credit::Budget;
 use utoipa::ToSchema;
 
@@ -38,6 +38,27 @@ pub(crate) struct ConnectionView {
     /// Until when Zoho throttles the connection; nothing runs before that.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub throttled_until: Option<Timestamp>,
+    /// How far its purge is, once one was asked for.
+    pub purge: Option<PurgeView>,
+}
+
+/// How far a purge is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PurgeView {
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    pub asked_at: Timestamp,
+    /// When nothing was left; null while it is under way.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub completed_at: Option<Timestamp>,
+    /// How many items were deleted so far, in all tables; what an interrupted step deleted is not among them.
+    pub deleted: u64,
+    /// How many of them were records.
+    pub records: u64,
+    /// How many of them were links to Zoho's records.
+    pub links: u64,
+    /// How many of them were lines of the log.
+    pub log_lines: u64,
 }
 
 /// What a granted organisation told about itself.
@@ -95,6 +116,7 @@ impl ConnectionView {
             routine_due_at,
             full_due_at,
             paused_until,
+            purge,
             version: _,
         } = connection;
         Self {
@@ -109,12 +131,30 @@ impl ConnectionView {
                 data_centre: organisation.data_centre.code(),
                 daily_credits: organisation.daily_credits,
             }),
-            connect_url: (*status != tandem::connection::Status::Disconnected)
-                .then(|| format!("{public_url}/connect/{id}")),
+            connect_url: (!status.is_ended()).then(|| format!("{public_url}/connect/{id}")),
             created_at: *created_at,
             routine_due_at: *routine_due_at,
             full_due_at: *full_due_at,
             throttled_until: paused_until.filter(|until| *until > now),
+            purge: purge.as_ref().map(PurgeView::from),
+        }
+    }
+}
+
+impl From<&Purge> for PurgeView {
+    fn from(purge: &Purge) -> Self {
+        let Purge {
+            asked_at,
+            completed_at,
+            deleted,
+        } = purge;
+        Self {
+            asked_at: *asked_at,
+            completed_at: *completed_at,
+            deleted: deleted.total(),
+            records: deleted.records,
+            links: deleted.links,
+            log_lines: deleted.log,
         }
     }
 }

@@ -87,6 +87,8 @@ pub(crate) enum MessageKind {
     Dependants,
     /// Calculate an organisation's accounts that are marked for it.
     Calculate,
+    /// Go on with a connection's purge.
+    Purge,
     /// Look at records' pending edits.
     Push,
     /// Try once more what is parked.
@@ -182,6 +184,7 @@ fn said(letter: &Letter) -> Said {
                     run: Some(run.to_string()),
                     ..bare(MessageKind::Calculate, object)
                 },
+                Work::Purge { .. } => bare(MessageKind::Purge, None),
             }
         }
         Letter::Writeback(Writeback::Push { object, ids, .. }) => Said {

@@ -51,7 +51,7 @@ mirror! {
 
 mirror! {
     /// Where a connection stands: `new` (nobody has granted access yet), `paused` (granted, and switched off), `enabled` (syncing),
-    /// `needs_reconnect` (the grant was lost), `disconnected`.
+    /// `needs_reconnect` (the grant was lost), `disconnected`, `purging` (its data is being deleted), `purged`.
     Status of connection::Status {
         /// Nobody has granted access yet.
         New,
@@ -63,6 +63,10 @@ mirror! {
         NeedsReconnect,
         /// Disconnected by the operator.
         Disconnected,
+        /// Disconnected, and its data is being deleted.
+        Purging,
+        /// Its data is deleted; only its id is left.
+        Purged,
     }
 }
 

@@ -35,6 +35,7 @@ async fn a_connection_is_made_and_shown() {
         "routine_due_at": null,
         "full_due_at": null,
         "throttled_until": null,
+        "purge": null,
     });
     assert_eq!(made, expected);
     let mut detail = expected;

@@ -5,7 +5,7 @@ use tandem::connection::Status;
 use tandem::data_centre::DataCentre;
 use tandem::journal::Outcome;
 use tandem::object::Object;
-use tandem::port::Coordination as _;
+use tandem::port::{Coordination as _, Ledger as _};
 use tandem_memory::{Fault, When};
 
 use crate::story::{Return, Story};
@@ -141,6 +141,16 @@ async fn a_lost_grant_is_given_again_and_the_sync_goes_on() {
         .move_cursor(&acme, Object::Account, None, cursor)
         .await
         .unwrap();
+    let link = tandem::record::Link {
+        connection: "acme".parse().unwrap(),
+        object: Object::Account,
+        zoho_id: "5001".parse().unwrap(),
+        standing: tandem::record::Standing::Unmatched,
+        hash: tandem::identifier::Digest::of(b"row"),
+        in_scope: true,
+        announce: false,
+    };
+    store.save_links(std::slice::from_ref(&link)).await.unwrap();
     story.minutes_pass(90);
 
     let shown = story.connects("acme", story.acme_grants()).await;
@@ -155,6 +165,7 @@ async fn a_lost_grant_is_given_again_and_the_sync_goes_on() {
     assert_ne!(after.refresh.expose(), before.refresh.expose());
     let kept = store.cursor(&acme, Object::Account).await.unwrap();
     assert_eq!(kept, Some(cursor));
+    assert_eq!(store.all_links(&acme), [link]);
 }
 
 #[tokio::test]

@@ -107,13 +107,13 @@ async fn one_organisation_has_one_connection() {
 
 #[tokio::test]
 async fn a_disconnected_connections_organisation_is_free() {
-    let story = Story::connected().await;
-    story
-        .change(|connection| connection.status = Status::Disconnected)
-        .await;
-    story.operator_adds("second", "Second").await;
-    let shown = story.connects("second", story.acme_grants()).await;
-    shown.says(200, "connected to Second");
+    for status in [Status::Disconnected, Status::Purging] {
+        let story = Story::connected().await;
+        story.change(|connection| connection.status = status).await;
+        story.operator_adds("second", "Second").await;
+        let shown = story.connects("second", story.acme_grants()).await;
+        shown.says(200, "connected to Second");
+    }
 }
 
 #[tokio::test]

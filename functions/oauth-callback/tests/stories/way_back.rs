@@ -251,8 +251,11 @@ async fn a_disconnected_connection_is_not_connected_again() {
     let back = Return::granted(&state, "1000.code");
     browser.comes_back(&back).await.says(409, "disconnected");
     assert_eq!(story.zoho.calls_of("exchange"), exchanges);
-    let shown = story.browser().opens("/connect/acme").await;
-    shown.says(409, "disconnected");
+    for status in [Status::Disconnected, Status::Purging, Status::Purged] {
+        story.change(|connection| connection.status = status).await;
+        let shown = story.browser().opens("/connect/acme").await;
+        shown.says(409, "disconnected");
+    }
 }
 
 #[tokio::test]

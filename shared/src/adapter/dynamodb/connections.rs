@@ -10,7 +10,7 @@ use super::item::{Item, corrupt, from_item, number, text_of, to_item};
 use super::names;
 use super::query::Query;
 use super::write::Guard;
-use crate::connection::{Connection, Organisation, Status};
+use crate::connection::{Connection, Organisation, Purge, Status};
 use crate::identifier::ConnectionId;
 use crate::port::{Connections, Due, Error, Page, SettingsVersion};
 use crate::settings::Settings;
@@ -31,6 +31,7 @@ struct StoredConnection {
     routine_due: Option<Timestamp>,
     full_due: Option<Timestamp>,
     paused_until: Option<Timestamp>,
+    purge: Option<Purge>,
     version: u64,
 }
 
@@ -46,6 +47,7 @@ impl From<Connection> for StoredConnection {
             routine_due_at,
             full_due_at,
             paused_until,
+            purge,
             version,
         } = connection;
         let enabled = status == Status::Enabled;
@@ -64,6 +66,7 @@ impl From<Connection> for StoredConnection {
             routine_due: routine_due_at,
             full_due: full_due_at,
             paused_until,
+            purge,
             version,
         }
     }
@@ -85,6 +88,7 @@ impl From<StoredConnection> for Connection {
             routine_due,
             full_due,
             paused_until,
+            purge,
             version,
         } = stored;
         Self {
@@ -97,6 +101,7 @@ impl From<StoredConnection> for Connection {
             routine_due_at: routine_due,
             full_due_at: full_due,
             paused_until,
+            purge,
             version,
         }
     }
@@ -270,6 +275,7 @@ impl Connections for DynamoStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Deleted;
     use crate::data_centre::{DataCentre, Directory};
 
     fn connection(status: Status) -> Connection {
@@ -293,6 +299,16 @@ mod tests {
             routine_due_at: Some(at("2026-11-23T10:15:00.5Z")),
             full_due_at: Some(at("2026-11-24T01:00:00Z")),
             paused_until: Some(at("2026-11-23T10:05:00Z")),
+            purge: Some(Purge {
+                asked_at: at("2026-11-23T10:06:00Z"),
+                completed_at: Some(at("2026-11-23T10:30:00Z")),
+                deleted: Deleted {
+                    state: 1,
+                    links: 2,
+                    records: 3,
+                    log: 4,
+                },
+            }),
             version: 7,
         }
     }
@@ -305,6 +321,8 @@ mod tests {
             Status::Enabled,
             Status::NeedsReconnect,
             Status::Disconnected,
+            Status::Purging,
+            Status::Purged,
         ] {
             let connection = connection(status);
             let item = to_item(&StoredConnection::from(connection.clone())).unwrap();

@@ -56,6 +56,14 @@ struct StoredOAuthState {
     expires_at: i64,
 }
 
+/// Where a connection lists an OAuth state, so that it can be found by its connection: the sort key is the state's partition.
+#[derive(Debug, Serialize)]
+struct ListedOAuthState {
+    pk: String,
+    sk: String,
+    expires_at: i64,
+}
+
 /// What Zoho does not show of an object; none of it is told by an empty list.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredLacks {
@@ -73,8 +81,6 @@ struct StoredCredits {
 
 /// How long a lease that ran out is still there.
 const LEASE_KEPT: SignedDuration = SignedDuration::from_hours(24);
-
-const OAUTH_SORT: &str = "state";
 
 fn at_cursor(cursor: Option<Cursor>) -> Guard {
     let Some(Cursor { until, plan }) = cursor else {
@@ -115,7 +121,7 @@ fn stored_state(state: &OAuthState) -> StoredOAuthState {
     } = state.clone();
     StoredOAuthState {
         pk: names::oauth_state(&digest),
-        sk: OAUTH_SORT.to_owned(),
+        sk: names::OAUTH_STATE.to_owned(),
         digest,
         connection,
         centre,
@@ -320,13 +326,21 @@ impl Coordination for DynamoStore {
     }
 
     async fn keep_oauth_state(&self, state: &OAuthState) -> Result<(), Error> {
-        self.client
-            .put_item()
-            .table_name(&self.tables.state)
-            .set_item(Some(to_item(&stored_state(state))?))
-            .send()
-            .await
-            .map_err(failed("PutItem"))?;
+        // Listed first: one that is listed and was never kept expires from the list by itself, as does one that was taken.
+        let listed = to_item(&ListedOAuthState {
+            pk: names::of_connection(&state.connection),
+            sk: names::oauth_state(&state.digest),
+            expires_at: expiry(state.expires_at),
+        })?;
+        for item in [listed, to_item(&stored_state(state))?] {
+            self.client
+                .put_item()
+                .table_name(&self.tables.state)
+                .set_item(Some(item))
+                .send()
+                .await
+                .map_err(failed("PutItem"))?;
+        }
         Ok(())
     }
 
@@ -335,7 +349,7 @@ impl Coordination for DynamoStore {
             .client
             .delete_item()
             .table_name(&self.tables.state)
-            .set_key(Some(key(names::oauth_state(digest), OAUTH_SORT)))
+            .set_key(Some(key(names::oauth_state(digest), names::OAUTH_STATE)))
             .return_values(ReturnValue::AllOld)
             .send()
             .await

@@ -10,6 +10,8 @@
 //! | state | `c#<connection>` | `run#<run>` | a run; forgotten after 90 days | `runs` |
 //! | state | `c#<connection>` | `slice#<run>#<stage>#<object>#<index>` | a slice of it | `runs` |
 //! | state | `c#<connection>` | `calculated` | what the accounts were calculated with | `calculations` |
+//! | state | `c#<connection>` | `lack#<object>` | what Zoho does not show of an object | `coordination` |
+//! | state | `c#<connection>` | `oauth#<digest>` | says that this OAuth state is the connection's | `coordination` |
 //! | state | `oauth#<digest>` | `state` | an OAuth state, until it is taken or void | `coordination` |
 //! | state | `c#<connection>#candidate#<object>` | padded Zoho id | a removal candidate | `ledger` |
 //! | state | `c#<connection>#awaiting#<object>` | platform id | a record that waits for a reference | `ledger` |
@@ -17,6 +19,8 @@
 //! | links | `<connection>#<object>` | padded Zoho id | a link | `ledger` |
 //! | records | `<connection>#<object>` | platform id | a record; indexes `by-account`, `by-pending`, `by-updated` | `records` |
 //! | log | `<connection>` | the entry's id | a line of the log; indexes `by-record`, `by-outcome` | `journal` |
+//!
+//! What a purge deletes is listed in `names`, with a test that nothing is left out.
 //!
 //! A connection id has no `#` in it, so no key of one connection is, or begins with, a key of another.
 //!
@@ -29,6 +33,7 @@ mod batch;
 mod calculations;
 mod connections;
 mod coordination;
+mod erasure;
 mod failure;
 mod item;
 mod journal;

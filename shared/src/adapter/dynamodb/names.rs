@@ -10,6 +10,28 @@ use crate::run::{SliceKey, Stage};
 /// The partition of all connections.
 pub(super) const CONNECTIONS: &str = "connection";
 
+/// The partitions of the state table that hold something of a connection; that of all connections holds the connection itself. What an index
+/// has goes with its item.
+pub(super) fn state_of(connection: &ConnectionId) -> Vec<String> {
+    let by_object = Object::ALL
+        .into_iter()
+        .flat_map(|object| [candidates(connection, object), awaiting(connection, object)]);
+    by_object
+        .chain([calculations(connection), of_connection(connection)])
+        .collect()
+}
+
+/// The partitions of the links' and the records' table that hold something of a connection.
+pub(super) fn objects_of(connection: &ConnectionId) -> Vec<String> {
+    let all = Object::ALL.into_iter();
+    all.map(|object| of_object(connection, object)).collect()
+}
+
+/// The partition of a connection's log.
+pub(super) fn log_of(connection: &ConnectionId) -> String {
+    connection.to_string()
+}
+
 /// The partition of everything that the flows keep about a connection.
 pub(super) fn of_connection(connection: &ConnectionId) -> String {
     format!("c#{connection}")
@@ -49,10 +71,16 @@ pub(super) fn calculations_until(day: civil::Date) -> String {
 /// The sort key of what the accounts were calculated with.
 pub(super) const CALCULATED: &str = "calculated";
 
-/// The partition of an OAuth state.
+/// What begins the partition of an OAuth state, and the sort key under which its connection lists it.
+pub(super) const OAUTH_STATES: &str = "oauth#";
+
+/// The partition of an OAuth state, and the sort key under which its connection lists it.
 pub(super) fn oauth_state(digest: &Digest) -> String {
-    format!("oauth#{digest}")
+    format!("{OAUTH_STATES}{digest}")
 }
+
+/// The sort key of an OAuth state.
+pub(super) const OAUTH_STATE: &str = "state";
 
 /// The sort key of a version of the settings.
 pub(super) fn settings(version: u64) -> String {
@@ -146,4 +174,54 @@ pub(super) fn outcome_of(connection: &ConnectionId, outcome: Outcome) -> String 
 /// The partition of a record's lines in their index.
 pub(super) fn record(connection: &ConnectionId, object: Object, id: &PlatformId) -> String {
     format!("{connection}#{object}#{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A new key of a connection has to be deleted with the others, so it has to be known here.
+    #[test]
+    fn every_key_that_names_a_connection_is_known_to_the_purge() {
+        let source = include_str!("names.rs");
+        let (code, _) = source.split_once("#[cfg(test)]").unwrap();
+        let naming: BTreeSet<&str> = code
+            .split("\npub(super) ")
+            .filter(|item| item.split('{').next().unwrap().contains("&ConnectionId"))
+            .map(|item| {
+                let (_, name) = item.split_once("fn ").unwrap();
+                name.split('(').next().unwrap()
+            })
+            .collect();
+        // Partitions that are deleted, and the lists of them.
+        let deleted = [
+            "of_connection",
+            "of_object",
+            "candidates",
+            "awaiting",
+            "calculations",
+            "log_of",
+        ];
+        let lists = ["state_of", "objects_of"];
+        // Partitions of indexes, which have nothing of their own.
+        let indexes = ["account", "parked", "outcome_of", "record"];
+        let known: BTreeSet<&str> = deleted.into_iter().chain(lists).chain(indexes).collect();
+        assert_eq!(naming, known);
+    }
+
+    #[test]
+    fn what_is_deleted_is_of_this_connection_only() {
+        let of = |id: &str| -> BTreeSet<String> {
+            let id = id.parse().unwrap();
+            let objects = objects_of(&id).into_iter();
+            objects.chain(state_of(&id)).chain([log_of(&id)]).collect()
+        };
+        let all = of("acme");
+        assert_eq!(all.len(), 5 * 3 + 3);
+        for alike in ["acme0", "acme-account", "acm"] {
+            assert!(all.is_disjoint(&of(alike)), "{alike}");
+        }
+    }
 }

@@ -19,6 +19,7 @@ pub(super) struct Query<'store> {
     range: Range,
     equal: Vec<(&'static str, &'static str)>,
     descending: bool,
+    keys_only: bool,
 }
 
 /// Which sort keys.
@@ -50,6 +51,7 @@ impl<'store> Query<'store> {
             range: Range::All,
             equal: Vec::new(),
             descending: false,
+            keys_only: false,
         }
     }
 
@@ -77,6 +79,12 @@ impl<'store> Query<'store> {
     /// Descending.
     pub(super) const fn descending(mut self) -> Self {
         self.descending = true;
+        self
+    }
+
+    /// Nothing but the primary keys.
+    pub(super) const fn keys_only(mut self) -> Self {
+        self.keys_only = true;
         self
     }
 
@@ -271,6 +279,9 @@ impl DynamoStore {
             .set_limit(limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)));
         if !values.is_empty() {
             call = call.expression_attribute_names("#sort", query.sort);
+        }
+        if query.keys_only {
+            call = call.projection_expression("pk, sk");
         }
         for (name, value) in values {
             call = call.expression_attribute_values(name, value);

@@ -196,9 +196,7 @@ async fn come_back(
 async fn connectable(ports: &Ports, id: &ConnectionId) -> Result<Connection, Stop> {
     match ports.store.connection(id).await? {
         None => Err(Refusal::NoSuchConnection.into()),
-        Some(connection) if connection.status == Status::Disconnected => {
-            Err(Refusal::Disconnected.into())
-        }
+        Some(connection) if connection.status.is_ended() => Err(Refusal::Disconnected.into()),
         Some(connection) => Ok(connection),
     }
 }
@@ -371,7 +369,7 @@ async fn connected_by(
 ) -> Result<Option<Connection>, port::Error> {
     let same = |other: &Connection| {
         other.id != *connection
-            && other.status != Status::Disconnected
+            && !other.status.is_ended()
             && other.organisation.as_ref().is_some_and(|theirs| {
                 theirs.id == organisation.id && theirs.data_centre == organisation.data_centre
             })
@@ -404,7 +402,11 @@ async fn save(
         let switched_on = match stored.status {
             Status::Enabled => true,
             Status::NeedsReconnect => stored.routine_due_at.is_some(),
-            Status::New | Status::Paused | Status::Disconnected => false,
+            Status::New
+            | Status::Paused
+            | Status::Disconnected
+            | Status::Purging
+            | Status::Purged => false,
         };
         let routine_due_at = match stored.status {
             Status::NeedsReconnect if switched_on => Some(ports.clock.now()),
@@ -455,9 +457,16 @@ async fn look(ports: &Ports, connection: &Connection) -> Preflight {
     }
 }
 
-/// Logs how it ended; a log that can't be written does not undo it.
+/// Logs how it ended, unless the connection has no log any more; a log that can't be written does not undo it.
 async fn record(ports: &Ports, connection: &ConnectionId, outcome: Outcome, reason: String) {
-    if let Err(error) = note(ports, connection, outcome, "connect", "", reason).await {
+    let written = async {
+        let known = ports.store.connection(connection).await?;
+        if known.is_none_or(|known| known.status.is_gone()) {
+            return Ok(());
+        }
+        note(ports, connection, outcome, "connect", "", reason).await
+    };
+    if let Err(error) = written.await {
         let error: &dyn std::error::Error = &error;
         tracing::warn!(connection.id = %connection, error, "the end of connecting is not logged");
     }

@@ -1,12 +1,13 @@
 //! Connecting an organisation: from "Connect Zoho" to stored tokens (C1 to C5).
 
 mod finish;
+mod give_back;
 mod refusal;
 
 use futures::future::try_join_all;
 use jiff::SignedDuration;
 
-use crate::connection::{Connection, Status};
+use crate::connection::Connection;
 use crate::data_centre::DataCentre;
 use crate::identifier::{ConnectionId, Digest};
 use crate::oauth;
@@ -16,6 +17,7 @@ use crate::secret::{OAuthClient, Secret};
 use super::Error;
 
 pub use finish::{Connected, Finished, finish};
+pub use give_back::give_back;
 pub use refusal::Refusal;
 
 /// For how long a customer may think about granting access: the life of a state and of the cookie it is bound to.
@@ -59,7 +61,7 @@ pub async fn begin(
     let Some(connection) = ports.store.connection(connection).await? else {
         return Ok(Begun::Refused(Refusal::NoSuchConnection));
     };
-    if connection.status == Status::Disconnected {
+    if connection.status.is_ended() {
         return Ok(Begun::Refused(Refusal::Disconnected));
     }
     let own = connection

@@ -68,7 +68,9 @@ impl Session {
                 });
             }
             Status::New => return Err(not_runnable("connect it to Zoho first".into())),
-            Status::Disconnected => return Err(not_runnable("it is disconnected".into())),
+            Status::Disconnected | Status::Purging | Status::Purged => {
+                return Err(not_runnable(format!("it is {}", connection.status.words())));
+            }
         }
         let organisation = connection
             .organisation

@@ -21,6 +21,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// When an early renewal that failed is tried again by this session.
 const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
+/// Why a connection without tokens can't call.
+const NO_TOKENS: &str = "no tokens are stored for it: connect Zoho again";
+
 /// What a session knows about its tokens.
 pub(super) struct State {
     tokens: Option<Tokens>,
@@ -144,20 +147,18 @@ impl Session {
                 state.tokens = Some(tokens.clone());
                 Ok(tokens)
             }
-            None => {
-                let reason = "no tokens are stored for it: connect Zoho again".to_owned();
-                Err(self.give_up(state, reason).await?)
-            }
+            None => Err(self.give_up(state, NO_TOKENS.to_owned()).await?),
         }
     }
 
-    /// Renews a token that is still good. Only a refused grant is a failure: whatever else goes wrong has time.
+    /// Renews a token that is still good. Only a lost grant is a failure: whatever else goes wrong has time.
     async fn renew_early(&self, state: &mut State, tokens: &Tokens) -> Result<(), Error> {
         match self.renew(state, tokens).await {
             Ok(()) => Ok(()),
             Err(NotRenewed::GrantRefused { code }) => {
                 Err(self.grant_refused(state, tokens, &code).await?)
             }
+            Err(NotRenewed::Failed(error)) if state.lost.is_some() => Err(error),
             Err(NotRenewed::Failed(error)) => {
                 let now = self.ports.clock.now();
                 state.renew_after = now.checked_add(TRY_AGAIN).unwrap_or(now);
@@ -200,6 +201,11 @@ impl Session {
     }
 
     async fn renew_under_lease(&self, state: &mut State, old: &Tokens) -> Result<(), NotRenewed> {
+        if self.ports.vault.tokens(&self.connection).await?.is_none() {
+            // Given back meanwhile, under this lease: what would be stored now would outlive the connection.
+            let lost = self.give_up(state, NO_TOKENS.to_owned()).await?;
+            return Err(NotRenewed::Failed(lost));
+        }
         if self.adopt_newer(state, old).await? {
             return Ok(());
         }
@@ -338,7 +344,11 @@ impl Session {
             let (routine_due_at, full_due_at) = match connection.status {
                 Status::Enabled => (connection.routine_due_at, connection.full_due_at),
                 Status::Paused => (None, None),
-                Status::New | Status::NeedsReconnect | Status::Disconnected => return None,
+                Status::New
+                | Status::NeedsReconnect
+                | Status::Disconnected
+                | Status::Purging
+                | Status::Purged => return None,
             };
             Some(Connection {
                 status: Status::NeedsReconnect,

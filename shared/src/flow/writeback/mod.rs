@@ -44,7 +44,8 @@ pub struct Received {
     pub sent_at: Timestamp,
 }
 
-/// Handles messages of one connection together, so that their records go out in groups, and a record before those that name it.
+/// Handles messages of one connection together, so that their records go out in groups, and a record before those that name it. Of a connection
+/// that is gone nothing is handled (P7).
 ///
 /// # Errors
 /// Only such failures as the messages' redelivery heals; everything else is settled here and recorded.
@@ -54,6 +55,11 @@ pub async fn handle(
     messages: &[Received],
     deadline: Deadline,
 ) -> Result<(), Error> {
+    let known = ports.store.connection(connection).await?;
+    if known.is_some_and(|known| known.status.is_gone()) {
+        tracing::warn!(connection.id = %connection, messages = messages.len(), "dropped, because the connection is gone");
+        return Ok(());
+    }
     let mut asked: BTreeMap<Object, BTreeSet<PlatformId>> = BTreeMap::new();
     let mut retries = Vec::new();
     for received in messages {

@@ -84,6 +84,31 @@ impl Deployed {
         )
     }
 
+    /// All that the tables hold, each item as text.
+    pub(crate) async fn items(&self) -> Vec<String> {
+        let client = aws_sdk_dynamodb::Client::new(&self.config(self.endpoint()));
+        let Tables {
+            state,
+            links,
+            records,
+            log,
+        } = self.tables();
+        let mut items = Vec::new();
+        for table in [state, links, records, log] {
+            let mut pages = client
+                .scan()
+                .table_name(table)
+                .consistent_read(true)
+                .into_paginator()
+                .items()
+                .send();
+            while let Some(item) = pages.next().await {
+                items.push(format!("{:?}", item.unwrap()));
+            }
+        }
+        items
+    }
+
     pub(crate) fn vault(&self) -> SecretsVault {
         let config = self.config(self.stack.client().endpoint());
         SecretsVault::new(

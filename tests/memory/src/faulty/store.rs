@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use jiff::{Timestamp, civil};
 use tandem::calculation::Mark;
-use tandem::connection::Connection;
+use tandem::connection::{Connection, Deleted};
 use tandem::credit::Bucket;
 use tandem::cursor::Cursor;
 use tandem::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
@@ -13,8 +13,8 @@ use tandem::journal::Entry;
 use tandem::lack::{Lack, Lacks};
 use tandem::object::Object;
 use tandem::port::{
-    Calculations, Connections, Coordination, Due, Error, Journal, JournalQuery, Ledger, OAuthState,
-    Page, Progress, Records, SettingsVersion,
+    Calculations, Connections, Coordination, Due, Erasure, Error, Journal, JournalQuery, Ledger,
+    OAuthState, Page, Progress, Records, SettingsVersion,
 };
 use tandem::record::{Candidate, Link, Record};
 use tandem::run::{Run, Slice, SliceKey};
@@ -373,6 +373,13 @@ impl<T: Calculations + ?Sized> Calculations for Faulty<T> {
         plan: Digest,
     ) -> Result<(), Error> {
         single!(self, "store", note_calculated_with(connection, plan))
+    }
+}
+
+#[async_trait]
+impl<T: Erasure + ?Sized> Erasure for Faulty<T> {
+    async fn erase(&self, connection: &ConnectionId, limit: usize) -> Result<Deleted, Error> {
+        single!(self, "store", erase(connection, limit))
     }
 }
 

@@ -10,6 +10,7 @@ use tandem::identifier::{ConnectionId, Digest, PlatformId};
 use tandem::port::{Calculations, Error};
 
 use super::MemoryStore;
+use super::erasure::{Allowance, drain, drain_parts};
 
 type Key = (civil::Date, PlatformId);
 
@@ -23,6 +24,12 @@ impl Table {
     pub(super) fn all_marks(&self, connection: &ConnectionId) -> Vec<Mark> {
         let marks = self.marks.get(connection).into_iter();
         marks.flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    pub(super) fn erase(&mut self, connection: &ConnectionId, allowance: &mut Allowance) {
+        let Self { marks, plans } = self;
+        drain_parts(marks, |of| of == connection, allowance);
+        drain(plans, |of, _| of == connection, allowance);
     }
 }
 

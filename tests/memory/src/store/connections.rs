@@ -9,6 +9,7 @@ use tandem::identifier::ConnectionId;
 use tandem::port::{Connections, Due, Error, Page, SettingsVersion};
 use tandem::settings::Settings;
 
+use super::erasure::Allowance;
 use super::index::Index;
 use super::page::Question;
 use super::{MemoryStore, next_version};
@@ -32,6 +33,20 @@ impl Table {
     pub(super) fn settle(&mut self) {
         self.by_routine_due.settle();
         self.by_full_due.settle();
+    }
+
+    /// Deletes settings; the connection itself stays.
+    pub(super) fn erase(&mut self, connection: &ConnectionId, allowance: &mut Allowance) {
+        let Self {
+            connections: _,
+            settings,
+            by_routine_due: _,
+            by_full_due: _,
+        } = self;
+        if let Some(versions) = settings.get_mut(connection) {
+            versions.retain(|_| !allowance.take());
+        }
+        settings.retain(|_, versions| !versions.is_empty());
     }
 
     fn save(&mut self, connection: Connection) -> Result<Connection, Error> {

@@ -13,6 +13,7 @@ use tandem::object::Object;
 use tandem::port::{Coordination, Error, OAuthState, Page, Progress};
 use tandem::run::{Run, Slice, SliceKey};
 
+use super::erasure::{Allowance, drain, drain_parts};
 use super::page::Question;
 use super::{MemoryStore, next_version};
 
@@ -39,6 +40,26 @@ impl Table {
         for buckets in self.credits.values_mut() {
             buckets.retain(|bucket, _| bucket.expires_at() > now);
         }
+    }
+
+    pub(super) fn erase(&mut self, connection: &ConnectionId, allowance: &mut Allowance) {
+        let Self {
+            cursors,
+            leases,
+            runs,
+            slices,
+            oauth_states,
+            credits,
+            lacks,
+        } = self;
+        let mine = |of: &ConnectionId| of == connection;
+        drain(cursors, |(of, _), _| mine(of), allowance);
+        drain(leases, |(of, _), _| mine(of), allowance);
+        drain_parts(runs, mine, allowance);
+        drain_parts(slices, mine, allowance);
+        drain(oauth_states, |_, state| mine(&state.connection), allowance);
+        drain_parts(credits, mine, allowance);
+        drain_parts(lacks, mine, allowance);
     }
 
     pub(super) fn all_runs(&self, connection: &ConnectionId) -> Vec<Run> {

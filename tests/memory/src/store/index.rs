@@ -58,6 +58,9 @@ impl<P: Ord, K: Ord, V> Index<P, K, V> {
                     && let Some(shown) = self.shown.get_mut(&partition)
                 {
                     shown.remove(&key);
+                    if shown.is_empty() {
+                        self.shown.remove(&partition);
+                    }
                 }
                 if let Some(((partition, key), value)) = change.into {
                     self.shown.entry(partition).or_default().insert(key, value);

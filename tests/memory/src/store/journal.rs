@@ -10,6 +10,7 @@ use tandem::object::Object;
 use tandem::port::{Error, Journal, JournalQuery, Page};
 
 use super::MemoryStore;
+use super::erasure::{Allowance, drain_parts};
 use super::index::Index;
 use super::page::Question;
 
@@ -45,6 +46,12 @@ impl Table {
             if let Some(entries) = self.entries.get_mut(&entry.connection) {
                 entries.remove(&entry.id);
             }
+        }
+    }
+
+    pub(super) fn erase(&mut self, connection: &ConnectionId, allowance: &mut Allowance) {
+        for line in drain_parts(&mut self.entries, |of| of == connection, allowance) {
+            self.reindex(Some(&line), None);
         }
     }
 

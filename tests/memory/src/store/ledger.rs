@@ -12,6 +12,7 @@ use tandem::port::{Error, Ledger};
 use tandem::record::{Candidate, Link};
 
 use super::MemoryStore;
+use super::erasure::{Allowance, drain_parts};
 
 type Part = (ConnectionId, Object);
 
@@ -51,6 +52,25 @@ impl Table {
             .flat_map(|(_, links)| links.values())
             .cloned()
             .collect()
+    }
+
+    pub(super) fn erase_links(&mut self, connection: &ConnectionId, allowance: &mut Allowance) {
+        drain_parts(&mut self.links, |(of, _)| of == connection, allowance);
+    }
+
+    /// Deletes removal candidates and waiting references.
+    pub(super) fn erase_waiting(&mut self, connection: &ConnectionId, allowance: &mut Allowance) {
+        let Self {
+            made: _,
+            links: _,
+            candidates,
+            awaiting,
+        } = self;
+        drain_parts(candidates, |(of, _)| of == connection, allowance);
+        for (_, waiting) in awaiting.iter_mut().filter(|((of, _), _)| of == connection) {
+            waiting.retain(|_| !allowance.take());
+        }
+        awaiting.retain(|_, waiting| !waiting.is_empty());
     }
 
     pub(super) fn all_candidates(&self, connection: &ConnectionId) -> Vec<Candidate> {

@@ -3,6 +3,7 @@
 mod calculations;
 mod connections;
 mod coordination;
+mod erasure;
 mod index;
 mod journal;
 mod ledger;
@@ -62,6 +63,8 @@ pub struct Writes {
     pub marks: u64,
     /// What all accounts were marked for.
     pub plans: u64,
+    /// Items of a connection that was purged.
+    pub erased: u64,
 }
 
 impl Writes {
@@ -97,6 +100,7 @@ impl Sub for Writes {
             log_lines: self.log_lines - before.log_lines,
             marks: self.marks - before.marks,
             plans: self.plans - before.plans,
+            erased: self.erased - before.erased,
         }
     }
 }
@@ -186,6 +190,12 @@ impl MemoryStore {
     #[must_use]
     pub fn all_slices(&self, connection: &ConnectionId) -> Vec<Slice> {
         self.tables().coordination.all_slices(connection)
+    }
+
+    /// Everything that is stored, index entries included, as text: for whoever looks for traces.
+    #[must_use]
+    pub fn dump(&self) -> String {
+        format!("{:#?}", self.tables())
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

@@ -9,6 +9,7 @@ use tandem::object::Object;
 use tandem::port::{Error, Page, Records};
 use tandem::record::{RESTORABLE, Record};
 
+use super::erasure::{Allowance, drain_parts};
 use super::index::Index;
 use super::page::Question;
 use super::{MemoryStore, next_version};
@@ -64,6 +65,12 @@ impl Table {
             {
                 part.remove(&record.id);
             }
+        }
+    }
+
+    pub(super) fn erase(&mut self, connection: &ConnectionId, allowance: &mut Allowance) {
+        for record in drain_parts(&mut self.records, |(of, _)| of == connection, allowance) {
+            self.reindex(Some(&record), None);
         }
     }
 
