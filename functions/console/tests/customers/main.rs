@@ -9,5 +9,7 @@
 
 mod desk;
 mod late;
+mod neighbour;
 mod purge;
 mod stop;
+mod tenancy;
