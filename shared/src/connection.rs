@@ -49,6 +49,10 @@ pub struct Organisation {
     pub data_centre: DataCentre,
     /// Where its API is.
     pub api_domain: ApiDomain,
+    /// Its edition, as Zoho names it, which decides how many calls may be made at a time. Empty in what earlier releases stored: unknown until the
+    /// next full sync.
+    #[serde(default)]
+    pub edition: String,
     /// The credits it may spend in a rolling day, as far as its edition tells.
     pub daily_credits: u64,
 }
@@ -164,6 +168,7 @@ mod tests {
             api_domain: crate::data_centre::Directory::zoho()
                 .api_domain(DataCentre::In, "https://www.zohoapis.in")
                 .unwrap(),
+            edition: "free".into(),
             daily_credits: 5_000,
         });
         let night = |now: &str| connection.next_night(now.parse().unwrap(), 2).to_string();

@@ -14,6 +14,7 @@ pub mod cursor;
 pub mod data_centre;
 pub mod disposition;
 pub mod edit;
+pub mod forecast;
 pub mod foresight;
 pub mod hash;
 pub mod identifier;

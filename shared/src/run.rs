@@ -180,7 +180,7 @@ pub struct Slice {
 /// How many rows lie between two marks, which is also a slice's least size.
 pub const MARK_EVERY: u64 = 10_000;
 
-/// The most slices of one object: with COQL's ten concurrent calls per organisation, room is left for the routine sync and writeback.
+/// The most slices of one object: about as many as a full sync may call Zoho at a time (`credit::seats_of`), so that few wait for a seat.
 pub const MAX_SLICES: usize = 4;
 
 /// What was counted, by name.

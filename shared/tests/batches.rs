@@ -115,6 +115,7 @@ async fn an_edit_that_is_sent_again_does_not_win_over_a_later_one() {
         api_domain: Directory::zoho()
             .api_domain(DataCentre::Eu, "https://www.zohoapis.eu")
             .unwrap(),
+        edition: "enterprise".into(),
         daily_credits: 1_000,
     };
     let [refresh, access] = ["refresh", "access"].map(Secret::new);

@@ -126,6 +126,18 @@ impl SqsQueue {
         join_all(sent).await.into_iter().collect()
     }
 
+    async fn send_to_writeback(
+        &self,
+        messages: &[Writeback],
+        delay: Option<i32>,
+    ) -> Result<(), Error> {
+        let envelopes = messages
+            .iter()
+            .map(|message| envelope(message.connection(), message, delay))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.send(&self.urls.writeback, envelopes).await
+    }
+
     async fn send(&self, url: &str, envelopes: Vec<Envelope>) -> Result<(), Error> {
         for batch in batches(envelopes) {
             self.send_batch(url, batch).await?;
@@ -262,6 +274,12 @@ fn delays() -> impl Iterator<Item = Duration> {
         .build()
 }
 
+/// A delay in whole seconds, no shorter, and no longer than SQS takes.
+fn seconds(delay: Duration) -> Option<i32> {
+    let seconds = delay.as_millis().div_ceil(1_000);
+    i32::try_from(seconds.min(u128::from(LONGEST_DELAY))).ok()
+}
+
 fn unavailable(operation: &'static str, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
     Error::Unavailable {
         service: SERVICE,
@@ -313,20 +331,19 @@ impl Queue for SqsQueue {
     }
 
     async fn send_work_later(&self, messages: &[Work], delay: Duration) -> Result<(), Error> {
-        let seconds = delay
-            .as_millis()
-            .div_ceil(1_000)
-            .min(u128::from(LONGEST_DELAY));
-        let delay = i32::try_from(seconds).ok();
-        self.send_to_workers(messages, delay).await
+        self.send_to_workers(messages, seconds(delay)).await
     }
 
     async fn send_writeback(&self, messages: &[Writeback]) -> Result<(), Error> {
-        let envelopes = messages
-            .iter()
-            .map(|message| envelope(message.connection(), message, None))
-            .collect::<Result<Vec<_>, _>>()?;
-        self.send(&self.urls.writeback, envelopes).await
+        self.send_to_writeback(messages, None).await
+    }
+
+    async fn send_writeback_later(
+        &self,
+        messages: &[Writeback],
+        delay: Duration,
+    ) -> Result<(), Error> {
+        self.send_to_writeback(messages, seconds(delay)).await
     }
 
     async fn put_back(&self, delivery: &Delivery, delay: Duration) -> Result<(), Error> {

@@ -24,6 +24,7 @@ fn connection(zone: &str) -> Connection {
         api_domain: Directory::zoho()
             .api_domain(DataCentre::Us, "https://www.zohoapis.com")
             .unwrap(),
+        edition: "enterprise".into(),
         daily_credits: 5_000,
     });
     connection

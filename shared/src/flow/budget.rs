@@ -1,11 +1,12 @@
 //! Keeping below the ceiling of credits, which leaves the customer the rest of the allowance (C7).
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Organisation};
 use crate::credit::{Bucket, Budget, Spender};
-use crate::journal::{Entry, Outcome};
-use crate::port::{Ports, SettingsVersion};
+use crate::identifier::ConnectionId;
+use crate::journal::{Entry, Outcome, Retention};
+use crate::port::{self, Ports};
 use crate::run::{RunKind, RunStatus};
 
 use super::Error;
@@ -17,59 +18,42 @@ const SLOW_INTERVAL: SignedDuration = SignedDuration::from_mins(59);
 /// How many of the latest runs are looked through for the last routine sync.
 const LATEST_RUNS: usize = 20;
 
-/// What a connection has spent, against what it may; none: its organisation is unknown.
+/// What a connection has spent of its organisation's credits, against what it may.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn budget(
     ports: &Ports,
-    connection: &Connection,
-    settings: &SettingsVersion,
-) -> Result<Option<Budget>, Error> {
-    let Some(organisation) = &connection.organisation else {
-        return Ok(None);
-    };
-    let since = Bucket::day_before(ports.clock.now());
-    let spent = ports.store.credits_spent(&connection.id, since).await?;
-    let share = settings.settings.credit_share;
-    Ok(Some(Budget::new(organisation.daily_credits, share, spent)))
+    connection: &ConnectionId,
+    organisation: &Organisation,
+    share: u8,
+) -> Result<Budget, port::Error> {
+    let now = ports.clock.now();
+    let since = Bucket::day_before(now);
+    let hours = ports.store.credits_spent(connection, since).await?;
+    Ok(Budget::new(organisation.daily_credits, share, &hours, now))
 }
 
-/// Lets a spender go on only below its part of the ceiling, and says so in the log once an hour.
+/// Lets a run start only below its part of the ceiling; near it a routine sync also waits for its hour. The session looks again at each call.
 ///
 /// # Errors
 /// [`Error::OverBudget`], or when the store fails.
-pub async fn hold_back(
-    ports: &Ports,
-    connection: &Connection,
-    settings: &SettingsVersion,
-    spender: Spender,
-) -> Result<(), Error> {
-    match budget(ports, connection, settings).await? {
-        Some(budget) if !budget.allows(spender) => {
-            Err(over(ports, connection, settings, spender, budget).await?)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The same for the start of a run; near the ceiling a routine sync also waits for its hour.
-///
-/// # Errors
-/// As [`hold_back`].
 pub async fn hold_back_run(
     ports: &Ports,
     connection: &Connection,
     kind: RunKind,
 ) -> Result<(), Error> {
-    let settings = ports.store.settings(&connection.id).await?;
-    let spender = spender(kind);
-    let Some(budget) = budget(ports, connection, &settings).await? else {
+    let Some(organisation) = &connection.organisation else {
         return Ok(());
     };
+    let settings = ports.store.settings(&connection.id).await?;
+    let spender = spender(kind);
+    let share = settings.settings.credit_share;
+    let budget = budget(ports, &connection.id, organisation, share).await?;
     let slow = kind == RunKind::Routine && budget.slows_routine();
     if !budget.allows(spender) || (slow && synced_lately(ports, connection).await?) {
-        return Err(over(ports, connection, &settings, spender, budget).await?);
+        let retention = retention(&settings);
+        return Err(over(ports, &connection.id, retention, spender, budget).await?);
     }
     Ok(())
 }
@@ -93,39 +77,34 @@ async fn synced_lately(ports: &Ports, connection: &Connection) -> Result<bool, E
     }))
 }
 
-async fn over(
+/// Says in the log, once an hour, that a spender waits.
+pub(super) async fn over(
     ports: &Ports,
-    connection: &Connection,
-    settings: &SettingsVersion,
+    connection: &ConnectionId,
+    retention: Retention,
     spender: Spender,
     budget: Budget,
-) -> Result<Error, Error> {
-    let what = match spender {
-        Spender::FullSync => "full syncs",
-        Spender::RoutineSync => "routine syncs",
-        Spender::Writeback => "edits",
-    };
-    let Budget { spent, ceiling } = budget;
-    let reason = format!(
-        "{spent} of {ceiling} credits are spent in 24 hours: {what} wait until some come back; credit_share in the settings sets the part of \
-         the organisation's allowance that may be spent"
+) -> Result<Error, port::Error> {
+    let (what, reason) = (spender.words(), budget.reason(spender));
+    let told = format!(
+        "{reason}: {what} wait until some come back; credit_share in the settings sets the part of the organisation's allowance that may be \
+         spent"
     );
     // Lines of one hour and kind are one line.
-    let hour = Timestamp::from_second(Bucket::of(ports.clock.now()).hour() * 3_600);
+    let hour = Bucket::of(ports.clock.now()).begins_at();
     let line = Entry::note(
-        connection.id.clone(),
-        hour.unwrap_or_else(|_| ports.clock.now()),
+        connection.clone(),
+        hour,
         Outcome::Warned,
         "credits spent",
         what,
-        reason,
-        retention(settings),
+        told,
+        retention,
     );
     ports.store.write(&[line]).await?;
     Ok(Error::OverBudget {
-        connection: connection.id.clone(),
+        connection: connection.clone(),
         what,
-        spent,
-        ceiling,
+        reason,
     })
 }

@@ -56,17 +56,15 @@ pub enum Error {
     },
     /// The connection has spent what it may of its organisation's credits for now.
     #[error(
-        "connection {connection} has spent {spent} of {ceiling} credits in 24 hours: {what} wait"
+        "connection {connection} must spare the organisation's credits ({reason}): {what} wait"
     )]
     OverBudget {
         /// The connection.
         connection: ConnectionId,
         /// What waits.
         what: &'static str,
-        /// The credits spent.
-        spent: u64,
-        /// The credits that may be spent.
-        ceiling: u64,
+        /// Why.
+        reason: String,
     },
     /// Somebody else is at it.
     #[error("{what} is being done by another function")]

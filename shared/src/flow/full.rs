@@ -15,7 +15,7 @@ use crate::select::{Count, PAGE_ROWS, Which};
 use super::apply::{Mode, apply, candidate, neighbours};
 use super::job::Job;
 use super::routine::Ended;
-use super::{Error, reading};
+use super::{Error, allowance, reading};
 
 /// How many records a disagreement of the counts names at most.
 const MOST_DOUBTFUL: usize = 20;
@@ -242,6 +242,7 @@ fn mark(slice: &mut Slice, rows: &[Row]) {
 
 /// Users have no COQL and no id order: all pages are read, and none is ever removed (S4).
 async fn users(job: &Job<'_>, slice: &mut Slice, plan: &FieldPlan) -> Result<Ended, Error> {
+    allowance::renew(job).await?;
     for number in 1.. {
         let page = job.session.users(number, None).await?;
         slice.server_time = slice.server_time.or(Some(page.server_time));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::connection::{Connection, Status};
+use crate::credit::Spender;
 use crate::identifier::{ConnectionId, RunId};
 use crate::journal::{Entry, Outcome, Retention};
 use crate::mapping::FieldPlan;
@@ -53,7 +54,7 @@ pub struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// Begins a job of a connection that may run.
+    /// Begins a job of a connection that may run, and that spends credits as `spender`.
     ///
     /// # Errors
     /// When the connection does not exist, is not enabled or is throttled, or a port fails.
@@ -62,10 +63,11 @@ impl<'a> Job<'a> {
         id: &ConnectionId,
         run: Option<RunId>,
         deadline: Deadline,
+        spender: Spender,
     ) -> Result<Self, Error> {
         let connection = runnable(ports, id).await?;
         let settings = ports.store.settings(id).await?;
-        let session = Session::open(ports, &connection)?;
+        let session = Session::open(ports, &connection, &settings.settings, spender)?;
         let calculations = Desk::new(ports, &connection, &settings.settings);
         Ok(Self {
             ports,

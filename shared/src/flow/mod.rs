@@ -1,6 +1,7 @@
 //! The flows: load through ports, plan with the pure rules, apply through ports, report.
 
 pub mod alarm;
+pub mod allowance;
 pub mod apply;
 pub mod budget;
 pub mod calculate;
@@ -12,6 +13,7 @@ pub mod full;
 pub mod job;
 pub(crate) mod lease;
 pub mod note;
+pub mod outlook;
 pub mod parked;
 pub mod poll;
 pub mod preflight;

@@ -11,7 +11,7 @@ use crate::connection::{Connection, Status};
 use crate::identifier::{ConnectionId, PlatformId};
 use crate::message::{Version, Writeback};
 use crate::object::Object;
-use crate::port::{self, Due, Ports};
+use crate::port::{self, CrmError, Due, Ports};
 use crate::spread::{Shard, next_routine, offset, quarter_end, routine_begins};
 
 use super::job::Deadline;
@@ -113,7 +113,10 @@ struct Begun {
 
 impl Begun {
     fn of(id: &ConnectionId, started: Result<(), Error>, swept: Result<u64, Error>) -> Self {
-        let waits = matches!(started, Err(Error::OverBudget { .. }));
+        let waits = matches!(
+            started,
+            Err(Error::OverBudget { .. } | Error::Crm(CrmError::Throttled { .. }))
+        );
         let started = started.map_err(|error| warn("sync not started", Some(id), &error));
         let swept = swept.map_err(|error| warn("waiting edits not looked at", Some(id), &error));
         Self {
@@ -140,6 +143,8 @@ async fn take_up(ports: &Ports, connection: Connection, due: Due, until: Timesta
         Err(error) => return Begun::of(&id, Err(error.into()), Ok(0)),
     };
     match due {
+        // What waits for the end of a throttling waits in its queue; a tick adds nothing to it.
+        Due::Routine if !claimed.may_run(ports.clock.now()) => Begun::default(),
         Due::Routine => {
             let now = ports.clock.now();
             let delay = routine_begins(&id, at, now).duration_since(now);

@@ -4,6 +4,7 @@ use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::connection::{Connection, Status};
+use crate::credit::Spender;
 use crate::journal::Outcome;
 use crate::metadata;
 use crate::object::Object;
@@ -59,7 +60,7 @@ impl Preflight {
 /// When the connection can't call Zoho now, or a port fails. What Zoho denies is a finding.
 pub async fn run(ports: &Ports, connection: &Connection) -> Result<Preflight, Error> {
     let settings = ports.store.settings(&connection.id).await?.settings;
-    let session = Session::open(ports, connection)?;
+    let session = Session::open(ports, connection, &settings, Spender::Person)?;
     let looks = join_all(OBJECTS.map(|object| look(&session, &settings, object))).await;
     session.finish().await?;
     let mut preflight = Preflight::default();
@@ -87,8 +88,8 @@ pub struct Held {
     pub unread: Vec<Object>,
 }
 
-/// Holds settings that are not saved yet against the fields that Zoho has now. None: nobody can be asked until the customer connects; the
-/// preflight that follows looks then.
+/// Holds settings that are not saved yet against the fields that Zoho has now. None: nobody can be asked until the customer connects or
+/// credits come back; the preflight that follows looks then.
 ///
 /// # Errors
 /// When Zoho can't be asked now, or a port fails.
@@ -101,7 +102,8 @@ pub async fn hold(
     if !granted || connection.organisation.is_none() {
         return Ok(None);
     }
-    let session = Session::open(ports, connection)?;
+    let current = ports.store.settings(&connection.id).await?.settings;
+    let session = Session::open(ports, connection, &current, Spender::Person)?;
     let answers = join_all(OBJECTS.map(|object| session.fields(object))).await;
     session.finish().await?;
     let mut held = Held::default();
@@ -114,7 +116,8 @@ pub async fn hold(
             Err(Error::Crm(CrmError::Forbidden { .. } | CrmError::Refused { .. })) => {
                 held.unread.push(object);
             }
-            Err(Error::NeedsReconnect { .. }) => return Ok(None),
+            // Settings can be saved without credits: the part of them that may be spent is one.
+            Err(Error::NeedsReconnect { .. } | Error::OverBudget { .. }) => return Ok(None),
             Err(error) => return Err(error),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::credit::Spender;
 use crate::identifier::{ConnectionId, PlatformId, ZohoId};
 use crate::journal::{Entry, Outcome};
 use crate::object::Object;
@@ -137,16 +138,25 @@ pub async fn approve(
         .filter(|candidate| candidate.held)
         .collect();
     let run = held.first().map(|candidate| candidate.run.clone());
-    let job = Job::begin(ports, connection, run, deadline).await?;
+    let job = Job::begin(ports, connection, run, deadline, Spender::Person).await?;
+    let carried_out = carry_out_pages(&job, object, &held).await;
+    job.calculations.send(None).await;
+    job.session.finish().await?;
+    carried_out
+}
+
+async fn carry_out_pages(
+    job: &Job<'_>,
+    object: Object,
+    held: &[Candidate],
+) -> Result<Counters, Error> {
     let mut counters = Counters::default();
     for page in held.chunks(PAGE) {
-        carry_out(&job, object, page, &mut counters).await?;
+        carry_out(job, object, page, &mut counters).await?;
         if job.must_hand_over() {
             break;
         }
     }
-    job.calculations.send(None).await;
-    job.session.finish().await?;
     Ok(counters)
 }
 

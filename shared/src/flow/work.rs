@@ -4,22 +4,23 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::credit::Spender;
 use crate::disposition::Disposition;
-use crate::identifier::{ConnectionId, RunId};
+use crate::identifier::{ConnectionId, RunId, ZohoId};
 use crate::journal::Outcome;
 use crate::message::Work;
 use crate::object::Object;
 use crate::port::{Ports, Progress};
 use crate::run::{Counter, RunStatus, Slice, SliceKey, Stage};
 
-use super::budget::{hold_back, spender};
+use super::budget::spender;
 use super::job::{Deadline, Job};
 use super::routine::Ended;
 use super::runs::Resend;
 use super::{Error, calculate, full, references, removal, routine, runs};
 
 /// The longest that a queue keeps a message back.
-const LONGEST_DELAY: Duration = Duration::from_secs(900);
+pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
 /// Works on a message until it is done, handed on, or failed.
 ///
@@ -40,18 +41,18 @@ pub async fn handle(ports: &Ports, message: &Work, deadline: Deadline) -> Result
             parent,
             ids,
             ..
-        } => match Job::begin(ports, connection, Some(run.clone()), deadline).await {
-            Ok(job) => {
-                let brought = routine::dependants(&job, *object, *parent, ids).await;
-                job.calculations.send(job.run.as_ref()).await;
-                job.session.finish().await?;
-                brought.map(drop)
-            }
-            Err(error) => Err(error),
-        },
+        } => bring_dependants(ports, connection, run, (*object, *parent), ids, deadline).await,
         Work::Calculate {
             connection, run, ..
-        } => match Job::begin(ports, connection, Some(run.clone()), deadline).await {
+        } => match Job::begin(
+            ports,
+            connection,
+            Some(run.clone()),
+            deadline,
+            Spender::RoutineSync,
+        )
+        .await
+        {
             Ok(job) => calculate::work(&job).await,
             // The marks are stored; the routine sync looks for them when the connection runs again.
             Err(Error::NotRunnable { .. }) => Ok(()),
@@ -71,6 +72,23 @@ pub async fn handle(ports: &Ports, message: &Work, deadline: Deadline) -> Result
         },
         Ok(()) => Ok(()),
     }
+}
+
+async fn bring_dependants(
+    ports: &Ports,
+    connection: &ConnectionId,
+    run: &RunId,
+    (object, parent): (Object, Object),
+    ids: &[ZohoId],
+    deadline: Deadline,
+) -> Result<(), Error> {
+    let asked_by = ports.store.run(connection, run).await?;
+    let spender = asked_by.map_or(Spender::RoutineSync, |run| spender(run.kind));
+    let job = Job::begin(ports, connection, Some(run.clone()), deadline, spender).await?;
+    let brought = routine::dependants(&job, object, parent, ids).await;
+    job.calculations.send(job.run.as_ref()).await;
+    job.session.finish().await?;
+    brought.map(drop)
 }
 
 async fn work_on_slice(
@@ -102,7 +120,8 @@ async fn work_on_slice(
         };
         return runs::advance(ports, run, resend).await;
     }
-    let job = match Job::begin(ports, connection, Some(run_id.clone()), deadline).await {
+    let spender = spender(run.kind);
+    let job = match Job::begin(ports, connection, Some(run_id.clone()), deadline, spender).await {
         Ok(job) => job,
         Err(error) => match error.disposition() {
             Disposition::Never | Disposition::Reconnect => {
@@ -111,7 +130,6 @@ async fn work_on_slice(
             Disposition::Retry | Disposition::RetryAfter(_) => return Err(error),
         },
     };
-    hold_back(ports, &job.connection, &job.settings, spender(run.kind)).await?;
     if key.stage == Stage::Routine && !own_routine(&job, &slice).await? {
         // The object's previous routine sync still reads; it will read what this one would have.
         slice.done = true;
@@ -127,6 +145,7 @@ async fn work_on_slice(
         Stage::RemoveAccounts | Stage::RemoveDependants => removal::remove(&job, &mut slice).await,
         Stage::Calculated => calculate::stage(&job, &mut slice).await,
     };
+    let finished = job.session.finish().await;
     if key.stage == Stage::Routine {
         if key.object == Object::Account && matches!(ended, Ok(Ended::Done)) {
             job.calculations.look().await?;
@@ -140,7 +159,7 @@ async fn work_on_slice(
     slice
         .counters
         .add(Counter::ZohoCredits, job.session.credits() - credits);
-    job.session.finish().await?;
+    finished?;
     match ended {
         Ok(Ended::Done) => slice.done = true,
         Ok(Ended::Overtaken) => return Ok(()),

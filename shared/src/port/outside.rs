@@ -53,6 +53,16 @@ pub trait Queue: Send + Sync {
     /// When the queue did not take them all; some may have been sent.
     async fn send_writeback(&self, messages: &[Writeback]) -> Result<(), Error>;
 
+    /// Sends messages to writeback that arrive no earlier than after `delay`, at most 15 minutes.
+    ///
+    /// # Errors
+    /// When the queue did not take them all; some may have been sent.
+    async fn send_writeback_later(
+        &self,
+        messages: &[Writeback],
+        delay: Duration,
+    ) -> Result<(), Error>;
+
     /// Lets a delivery that failed come again after `delay`, rather than when the queue's own patience ends. One that came again already is no
     /// error.
     ///

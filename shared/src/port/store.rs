@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Calculations, Error};
 use crate::connection::Connection;
-use crate::credit::Bucket;
+use crate::credit::{Bucket, Hour, Spent};
 use crate::cursor::Cursor;
 use crate::data_centre::DataCentre;
 use crate::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
@@ -220,16 +220,20 @@ pub trait Coordination: Send + Sync {
     /// Takes an OAuth state: of any number of takers exactly one gets it.
     async fn take_oauth_state(&self, digest: &Digest) -> Result<Option<OAuthState>, Error>;
 
-    /// Adds to the credits spent in a bucket of time.
+    /// Adds to the credits spent in a bucket of time; of Zoho's words in it the latest is kept.
     async fn spend_credits(
         &self,
         connection: &ConnectionId,
         bucket: Bucket,
-        credits: u64,
+        spent: Spent,
     ) -> Result<(), Error>;
 
-    /// The credits spent in buckets from `from` on.
-    async fn credits_spent(&self, connection: &ConnectionId, from: Bucket) -> Result<u64, Error>;
+    /// What was spent in buckets from `from` on, the earliest first; a bucket in which nothing was spent may be left out.
+    async fn credits_spent(
+        &self,
+        connection: &ConnectionId,
+        from: Bucket,
+    ) -> Result<Vec<Hour>, Error>;
 }
 
 /// Links, removal candidates and references that wait for their other end.

@@ -15,7 +15,7 @@ async fn a_tampered_table_redirects_no_token() {
         let mut connection = story.connection("acme").await;
         let organisation = connection.organisation.as_mut().unwrap();
         organisation.api_domain = serde_json::from_value(foreign.into()).unwrap();
-        let opened = Session::open(&story.world.ports(), &connection);
+        let opened = story.open_for(&connection).await;
         assert!(opened.is_err(), "{foreign}");
     }
 }
@@ -49,7 +49,7 @@ async fn each_connection_calls_with_its_own_token() {
         story.world.faults.give_way(true);
         let ask = async |id: &str| {
             let connection = story.connection(id).await;
-            let session = Session::open(&story.world.ports(), &connection).unwrap();
+            let session = story.open_for(&connection).await.unwrap();
             match session.organisation().await {
                 Ok(reply) => assert_eq!(reply.value.name, id),
                 Err(error) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tandem::connection::{Connection, Organisation, Status};
+use tandem::credit::Spender;
 use tandem::data_centre::{DataCentre, Directory};
 use tandem::disposition::Disposition;
 use tandem::flow::{Error, Session};
@@ -48,6 +49,7 @@ impl Story {
             time_zone: "Europe/Berlin".into(),
             data_centre: DataCentre::Eu,
             api_domain: api_domain.unwrap(),
+            edition: "enterprise".into(),
             daily_credits: 60_000,
         };
         self.zoho.granted(&refresh, &access, granting);
@@ -72,7 +74,21 @@ impl Story {
     }
 
     pub(crate) async fn open(&self) -> Result<Session, Error> {
-        Session::open(&self.world.ports(), &self.connection("acme").await)
+        self.open_as(Spender::RoutineSync).await
+    }
+
+    pub(crate) async fn open_as(&self, spender: Spender) -> Result<Session, Error> {
+        self.open_of(&self.connection("acme").await, spender).await
+    }
+
+    /// A session of a connection as it is given.
+    pub(crate) async fn open_for(&self, connection: &Connection) -> Result<Session, Error> {
+        self.open_of(connection, Spender::RoutineSync).await
+    }
+
+    async fn open_of(&self, connection: &Connection, spender: Spender) -> Result<Session, Error> {
+        let settings = self.world.store.settings(&connection.id).await.unwrap();
+        Session::open(&self.world.ports(), connection, &settings.settings, spender)
     }
 
     pub(crate) async fn session(&self) -> Session {

@@ -44,7 +44,7 @@ async fn a_stale_token_is_still_used_while_somebody_renews_it() {
     }
     assert_eq!(story.zoho.calls(), ["count", "count", "count"]);
     let looks = story.world.faults.calls_of("lease");
-    assert_eq!(looks, 1, "one look is enough for a while");
+    assert_eq!(looks, 2, "one look is enough for a while, and one seat");
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ impl House {
             time_zone: "Europe/Berlin".to_owned(),
             data_centre: DataCentre::Eu,
             api_domain: Directory::zoho().api_domain(DataCentre::Eu, "https://www.zohoapis.eu")?,
+            edition: "enterprise".into(),
             daily_credits: 5_000_000,
         };
         let (refresh, access) = (Secret::new("refresh"), Secret::new("access"));

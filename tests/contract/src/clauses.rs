@@ -35,6 +35,8 @@ macro_rules! __clauses {
             of_two_reports_of_a_slice_one_counts,
             an_oauth_state_is_taken_by_one,
             credits_add_up_over_buckets,
+            credits_are_kept_by_hour_and_by_who_spent_them,
+            zohos_latest_word_in_an_hour_stays,
             buckets_are_in_the_order_of_time_at_any_digit_count,
         ]
         ledger: [
@@ -90,6 +92,7 @@ macro_rules! __clauses {
             edits_arrive_as_they_were_sent,
             many_messages_to_writeback_arrive,
             a_delayed_message_arrives_after_its_delay,
+            a_delayed_message_to_writeback_arrives_after_its_delay,
             dead_letters_are_seen_and_stay,
             redriven_dead_letters_arrive_at_their_queue,
             a_dead_letter_that_nobody_can_read_is_seen_too,

@@ -34,6 +34,7 @@ pub(crate) async fn a_connection_comes_back_as_it_was_stored(at: &Stores) {
             api_domain: Directory::zoho()
                 .api_domain(DataCentre::In, "https://www.zohoapis.in")
                 .unwrap(),
+            edition: "enterprise".into(),
             daily_credits: u64::from(u32::MAX),
         }),
         routine_due_at: Some(at.after(1)),

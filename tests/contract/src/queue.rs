@@ -180,6 +180,22 @@ pub(crate) async fn a_delayed_message_arrives_after_its_delay(at: &Queues) {
     arrives(at, &id, &messages).await;
 }
 
+pub(crate) async fn a_delayed_message_to_writeback_arrives_after_its_delay(at: &Queues) {
+    let id = at.connection();
+    let delay = Duration::from_secs(5);
+    let messages: Vec<Writeback> = (0..11).map(|ids| push(&id, ids)).collect();
+    let queue = at.port.queue();
+    queue.send_writeback_later(&messages, delay).await.unwrap();
+    queue.send_writeback_later(&[], delay).await.unwrap();
+    let early = at.port.receive_writeback().await;
+    assert!(
+        early.iter().all(|message| message.connection() != &id),
+        "it came at once"
+    );
+    at.port.pass(delay).await;
+    comes_back(at, &messages).await;
+}
+
 async fn buried(at: &Queues, queue: QueueName) -> DeadLetters {
     at.port.queue().dead_letters(queue).await.unwrap()
 }

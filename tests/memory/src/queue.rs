@@ -245,6 +245,12 @@ impl MemoryQueue {
         self.work.take()
     }
 
+    /// When the next message that is held back arrives; none: none is.
+    pub fn next_at(&self) -> Option<Timestamp> {
+        let next = [self.work.next_at(), self.writeback.next_at()];
+        next.into_iter().flatten().min()
+    }
+
     /// Takes the message to writeback at the head.
     pub fn take_writeback(&self) -> Option<Held<Writeback>> {
         self.writeback.take()
@@ -300,6 +306,15 @@ impl Queue for MemoryQueue {
 
     async fn send_writeback(&self, messages: &[Writeback]) -> Result<(), Error> {
         self.writeback.send(messages.iter().cloned());
+        Ok(())
+    }
+
+    async fn send_writeback_later(
+        &self,
+        messages: &[Writeback],
+        delay: Duration,
+    ) -> Result<(), Error> {
+        self.writeback.send_later(messages.iter().cloned(), delay);
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use tandem::row::Outgoing;
 use tandem::secret::{OAuthClient, Secret};
 use tandem::select::{Count, Select};
 
+use crate::fault::give_way;
 use crate::fields::usual_fields;
 use crate::lock::locked;
 
@@ -77,6 +78,9 @@ struct State {
     made: u64,
     rejecting: bool,
     throttled: Option<Option<Duration>>,
+    left: Option<u64>,
+    under_way: usize,
+    most_at_once: usize,
     client_refused: Option<String>,
     accounts_down: bool,
     hidden: Vec<(Object, String)>,
@@ -120,6 +124,17 @@ impl ScriptedZoho {
     /// The API throttles no more.
     pub fn calm(&self) {
         self.state().throttled = None;
+    }
+
+    /// Each answer of the API says that so many credits are left; none: it says nothing.
+    pub fn tell_left(&self, left: Option<u64>) {
+        self.state().left = left;
+    }
+
+    /// The most calls of the API that were under way at once.
+    #[must_use]
+    pub fn most_at_once(&self) -> usize {
+        self.state().most_at_once
     }
 
     /// The accounts servers refuse every OAuth client with that code; none: they accept them.
@@ -175,6 +190,15 @@ impl ScriptedZoho {
         locked(&self.0)
     }
 
+    fn reply<T>(&self, value: T) -> Reply<T> {
+        Reply {
+            value,
+            server_time: Timestamp::UNIX_EPOCH,
+            credits: 1,
+            credits_left: self.state().left,
+        }
+    }
+
     fn accounts(&self, call: &'static str) -> Result<MutexGuard<'_, State>, CrmError> {
         let mut state = self.state();
         state.calls.push(call);
@@ -193,8 +217,15 @@ impl ScriptedZoho {
         Ok(state)
     }
 
-    /// A call of the API: its token decides whose organisation it sees.
-    fn api(&self, call: &'static str, caller: &Caller) -> Result<Granting, CrmError> {
+    /// A call of the API, which takes a moment: its token decides whose organisation it sees.
+    async fn api(&self, call: &'static str, caller: &Caller) -> Result<Granting, CrmError> {
+        let _under_way = UnderWay::begin(self);
+        let granting = self.answer(call, caller);
+        give_way().await;
+        granting
+    }
+
+    fn answer(&self, call: &'static str, caller: &Caller) -> Result<Granting, CrmError> {
         let mut state = self.state();
         state.calls.push(call);
         state.apis.push(caller.api.as_str().to_owned());
@@ -211,6 +242,24 @@ impl ScriptedZoho {
                 code: "INVALID_TOKEN".to_owned(),
             }),
         }
+    }
+}
+
+/// A call under way, until it is answered or nobody waits for it any more.
+struct UnderWay<'a>(&'a ScriptedZoho);
+
+impl<'a> UnderWay<'a> {
+    fn begin(zoho: &'a ScriptedZoho) -> Self {
+        let mut state = zoho.state();
+        state.under_way += 1;
+        state.most_at_once = state.most_at_once.max(state.under_way);
+        Self(zoho)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.state().under_way -= 1;
     }
 }
 
@@ -235,15 +284,6 @@ impl State {
 fn refused() -> CrmError {
     CrmError::GrantRefused {
         code: "invalid_code".to_owned(),
-    }
-}
-
-fn reply<T>(value: T) -> Reply<T> {
-    Reply {
-        value,
-        server_time: Timestamp::UNIX_EPOCH,
-        credits: 1,
-        credits_left: None,
     }
 }
 
@@ -302,8 +342,8 @@ impl Crm for ScriptedZoho {
     }
 
     async fn organisation(&self, caller: &Caller) -> Result<Reply<GrantedOrganisation>, CrmError> {
-        let granting = self.api("organisation", caller)?;
-        Ok(reply(granting.organisation))
+        let granting = self.api("organisation", caller).await?;
+        Ok(self.reply(granting.organisation))
     }
 
     async fn fields(
@@ -311,25 +351,25 @@ impl Crm for ScriptedZoho {
         caller: &Caller,
         object: Object,
     ) -> Result<Reply<Vec<FieldInfo>>, CrmError> {
-        self.api("fields", caller)?;
+        self.api("fields", caller).await?;
         let hidden = self.state().hidden.clone();
         let fields = usual_fields(object)
             .into_iter()
             .filter(|field| !hidden.contains(&(object, field.api_name.clone())));
-        Ok(reply(fields.collect()))
+        Ok(self.reply(fields.collect()))
     }
 
     async fn select(&self, caller: &Caller, _: &Select) -> Result<Reply<Rows>, CrmError> {
-        self.api("select", caller)?;
-        Ok(reply(Rows {
+        self.api("select", caller).await?;
+        Ok(self.reply(Rows {
             rows: Vec::new(),
             more: false,
         }))
     }
 
     async fn count(&self, caller: &Caller, _: Count) -> Result<Reply<u64>, CrmError> {
-        self.api("count", caller)?;
-        Ok(reply(0))
+        self.api("count", caller).await?;
+        Ok(self.reply(0))
     }
 
     async fn users(
@@ -338,8 +378,8 @@ impl Crm for ScriptedZoho {
         _: u32,
         _: Option<Timestamp>,
     ) -> Result<Reply<Rows>, CrmError> {
-        self.api("users", caller)?;
-        Ok(reply(Rows {
+        self.api("users", caller).await?;
+        Ok(self.reply(Rows {
             rows: Vec::new(),
             more: false,
         }))
@@ -352,14 +392,14 @@ impl Crm for ScriptedZoho {
         records: &[Outgoing],
         _: &[String],
     ) -> Result<Reply<Vec<WriteOutcome>>, CrmError> {
-        self.api("insert", caller)?;
+        self.api("insert", caller).await?;
         let saved = records.iter().map(|_| {
             Ok(Saved {
                 id: ZohoId::MAX,
                 modified_time: None,
             })
         });
-        Ok(reply(saved.collect()))
+        Ok(self.reply(saved.collect()))
     }
 
     async fn update(
@@ -370,13 +410,13 @@ impl Crm for ScriptedZoho {
         _: &[String],
         _: Option<Timestamp>,
     ) -> Result<Reply<Vec<WriteOutcome>>, CrmError> {
-        self.api("update", caller)?;
+        self.api("update", caller).await?;
         let saved = records.iter().map(|(id, _)| {
             Ok(Saved {
                 id: *id,
                 modified_time: None,
             })
         });
-        Ok(reply(saved.collect()))
+        Ok(self.reply(saved.collect()))
     }
 }

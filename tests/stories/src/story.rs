@@ -31,11 +31,12 @@ use zoho_sim::oauth::{Client, Grant};
 pub const CONNECTION: &str = "acme";
 
 /// The scopes that Tandem asks for, as far as a story needs them.
-const SCOPES: [&str; 4] = [
+const SCOPES: [&str; 5] = [
     "ZohoCRM.modules.ALL",
     "ZohoCRM.users.READ",
     "ZohoCRM.coql.READ",
     "ZohoCRM.settings.fields.READ",
+    "ZohoCRM.org.READ",
 ];
 
 /// How long an invocation may take.
@@ -145,6 +146,7 @@ impl Story {
                 .world
                 .directory
                 .api_domain(centre, &self.world.directory.accounts(centre))?,
+            edition: "enterprise".into(),
             daily_credits: 90_000,
         };
         self.world
@@ -277,7 +279,7 @@ impl Story {
                     self.handle_writeback(&held.message).await?;
                 }
                 self.handle_writeback(&held.message).await?;
-            } else if let Some(next) = self.world.queue.work.next_at() {
+            } else if let Some(next) = self.world.queue.next_at() {
                 self.world.clock.set(next);
             } else {
                 return Ok(());

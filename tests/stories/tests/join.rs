@@ -117,6 +117,7 @@ impl House {
             api_domain: Directory::zoho()
                 .api_domain(DataCentre::Eu, "https://www.zohoapis.eu")
                 .unwrap(),
+            edition: "enterprise".into(),
             daily_credits: 50_000,
         };
         world

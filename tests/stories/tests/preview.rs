@@ -319,11 +319,12 @@ async fn a_preview_writes_nothing_and_costs_what_it_foretells() {
         spent += preview.spent;
     }
     let written = story.writes() - before;
-    let only_credits = Writes {
+    let only_traces = Writes {
         credits: written.credits,
+        leases: written.leases,
         ..Writes::default()
     };
-    assert_eq!(written, only_credits);
+    assert_eq!(written, only_traces);
     let calls = story.calls_since(request);
     assert!(!calls.is_empty());
     assert!(

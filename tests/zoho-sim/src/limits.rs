@@ -112,6 +112,12 @@ impl Meter {
                 "You have reached the maximum number of API credits for the day",
             ));
         }
+        self.add(credits, now);
+        Ok(())
+    }
+
+    /// Counts credits, whatever the limit.
+    pub(crate) fn add(&mut self, credits: u32, now: Timestamp) {
         let minute = now.as_second().div_euclid(60);
         while self
             .spent
@@ -121,11 +127,10 @@ impl Meter {
             self.spent.pop_front();
         }
         match self.spent.back_mut() {
-            Some((latest, spent)) if *latest == minute => *spent += credits,
+            Some((latest, spent)) if *latest == minute => *spent = spent.saturating_add(credits),
             _ => self.spent.push_back((minute, credits)),
         }
         self.total += u64::from(credits);
-        Ok(())
     }
 
     pub(crate) fn enter(&mut self, client: &str, limit: u32) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tandem::connection::Connection;
 use tandem::credit::Bucket;
 use tandem::flow;
+use tandem::flow::outlook::outlook;
 use tandem::identifier::ConnectionId;
 use tandem::port;
 use utoipa::{IntoParams, ToSchema};
@@ -118,7 +119,7 @@ pub(super) async fn create(
     ))
 }
 
-/// A connection, with what it spends of the organisation's credits and what Zoho does not show.
+/// A connection, with what it spends and is going to spend of the organisation's credits, and what Zoho does not show.
 #[utoipa::path(get, path = "/connections/{connection}", tag = "connections", operation_id = "get_connection", params(OfConnection),
     responses((status = 200, description = "The connection", body = ConnectionDetail), (status = 404, description = "There is none")))]
 pub(super) async fn show(
@@ -133,15 +134,18 @@ pub(super) async fn show(
         .await?
         .settings
         .credit_share;
-    let since = Bucket::day_before(ports.clock.now());
-    let spent = ports.store.credits_spent(&of.connection, since).await?;
+    let now = ports.clock.now();
+    let since = Bucket::day_before(now);
+    let hours = ports.store.credits_spent(&of.connection, since).await?;
+    let forecast = outlook(ports, &connection, share, &hours).await?;
     let lacks = ports.store.lacks(&of.connection).await?;
     let findings = lacks
         .iter()
         .flat_map(|(object, lacks)| lacks.iter().map(|lack| FindingView::of_lack(*object, lack)));
+    let warning = forecast.as_ref().and_then(FindingView::of_forecast);
     Ok(Json(ConnectionDetail {
-        findings: findings.collect(),
-        credits: Credits::new(&connection, share, spent),
+        findings: findings.chain(warning).collect(),
+        credits: Credits::new(&connection, share, &hours, forecast.as_ref(), now),
         connection: view(&deps, &connection),
     }))
 }

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use tandem::connection::Connection;
-use tandem::credit::Budget;
+use tandem::credit::{self, Budget, Hour, Parts, Spender};
+use tandem::forecast::Forecast;
 use utoipa::ToSchema;
 
-use super::{FindingView, Status};
+use super::{FindingView, SpenderName, Status};
 
 /// A connection.
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,20 +66,76 @@ pub(crate) struct ConnectionDetail {
     pub connection: ConnectionView,
     /// What it spends of the organisation's credits.
     pub credits: Credits,
-    /// What Zoho did not show when each object was last read, and what helps. The preflight looks at everything.
+    /// What Zoho did not show when each object was last read, and a day that needs more credits than may be spent, and what helps. The
+    /// preflight looks at everything.
     pub findings: Vec<FindingView>,
 }
 
 /// What a connection spends of its organisation's API credits.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Credits {
-    /// Spent in the last 24 hours, counted by the hour.
+    /// Spent in the last 24 hours, counted by the hour; an hour that is partly over counts as a whole.
     pub spent: u64,
+    /// The same by what it was spent for.
+    pub spent_by: SpentBy,
     /// What may be spent in 24 hours: `share` percent of the organisation's allowance. None before access is granted.
     pub ceiling: Option<u64>,
     /// The part of the organisation's allowance that Tandem may spend, in percent; a setting.
     #[schema(example = 50)]
     pub share: u8,
+    /// What Zoho said last is left of the whole allowance, whoever spends it; it says so only once half is spent. None: it said nothing in 24
+    /// hours.
+    pub left: Option<CreditsLeft>,
+    /// What waits now because too much is spent, by own count or by what Zoho says.
+    pub waiting: Vec<SpenderName>,
+    /// What a day is going to cost. None before access is granted.
+    pub forecast: Option<ForecastView>,
+}
+
+/// Credits by what they were spent for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SpentBy {
+    /// Full syncs.
+    pub full_sync: u64,
+    /// Routine syncs.
+    pub routine_sync: u64,
+    /// What persons ask for: previews, preflights, connecting.
+    pub person: u64,
+    /// Edits on their way to Zoho.
+    pub writeback: u64,
+}
+
+/// What Zoho said is left.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CreditsLeft {
+    /// How many credits.
+    pub credits: u64,
+    /// When it said so.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
+/// What a day is going to cost in credits if nothing waits, from what was measured.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ForecastView {
+    /// A night's full sync: what the last one that completed cost. None: none has completed yet.
+    pub full_sync: Option<u64>,
+    /// A day's routine syncs. None: they run for less than an hour.
+    pub routine_syncs: Option<u64>,
+    /// A day's edits. None: routine syncs run for less than an hour.
+    pub writeback: Option<u64>,
+    /// The parts together, as far as they were measured. None: none was.
+    pub total: Option<u64>,
+    /// Whether all parts were measured.
+    pub complete: bool,
+    /// Over how many hours routine syncs and edits were measured, at most 24.
+    #[schema(example = 24)]
+    pub measured_hours: u64,
+    /// Whether a day costs more than may be spent, as far as it was measured.
+    pub exceeds_ceiling: bool,
+    /// When the ceiling is reached, if that is within the next 24 hours.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub reaches_ceiling_at: Option<Timestamp>,
 }
 
 impl ConnectionView {
@@ -120,17 +177,63 @@ impl ConnectionView {
 }
 
 impl Credits {
-    /// What was spent against the ceiling that `share` sets.
+    /// What was spent in these hours of the rolling day, against the ceiling that `share` sets.
     #[must_use]
-    pub(crate) fn new(connection: &Connection, share: u8, spent: u64) -> Self {
-        let ceiling = connection
+    pub(crate) fn new(
+        connection: &Connection,
+        share: u8,
+        hours: &[Hour],
+        forecast: Option<&Forecast>,
+        now: Timestamp,
+    ) -> Self {
+        let Parts {
+            full_sync,
+            routine_sync,
+            person,
+            writeback,
+        } = credit::spent(hours);
+        let budget = connection
             .organisation
             .as_ref()
-            .map(|organisation| Budget::new(organisation.daily_credits, share, spent).ceiling);
+            .map(|organisation| Budget::new(organisation.daily_credits, share, hours, now));
+        let waits = |spender: &Spender| budget.is_some_and(|budget| !budget.allows(*spender));
         Self {
-            spent,
-            ceiling,
+            spent: credit::spent(hours).total(),
+            spent_by: SpentBy {
+                full_sync,
+                routine_sync,
+                person,
+                writeback,
+            },
+            ceiling: budget.map(|budget| budget.ceiling),
             share,
+            left: credit::latest_word(hours)
+                .filter(|word| word.left_at(now, 0).is_some())
+                .map(|word| CreditsLeft {
+                    credits: word.left,
+                    at: word.at,
+                }),
+            waiting: Spender::ALL
+                .into_iter()
+                .filter(waits)
+                .map(SpenderName::from)
+                .collect(),
+            forecast: forecast.map(ForecastView::from),
+        }
+    }
+}
+
+impl From<&Forecast> for ForecastView {
+    fn from(forecast: &Forecast) -> Self {
+        Self {
+            full_sync: forecast.full_sync,
+            routine_syncs: forecast.routine_syncs,
+            writeback: forecast.writeback,
+            total: forecast.total(),
+            complete: forecast.is_complete(),
+            measured_hours: forecast.measured_hours,
+            exceeds_ceiling: forecast.exceeds(),
+            reaches_ceiling_at: forecast.reaches_ceiling_at,
         }
     }
 }

@@ -15,8 +15,8 @@ pub(crate) use dead_letter::{DeadLetterQueue, Named, Queue};
 pub(crate) use log::LogLine;
 pub(crate) use names::{
     ChoicesMode, ConflictPolicy, CounterName, Direction, MappingDirection, NullMeans, ObjectName,
-    Outcome, RemovalReason, RunKind, RunStatus, Severity, Side, SourceMode, Stage, Status,
-    UnlinkedStanding, VerdictName,
+    Outcome, RemovalReason, RunKind, RunStatus, Severity, Side, SourceMode, SpenderName, Stage,
+    Status, UnlinkedStanding, VerdictName,
 };
 pub(crate) use preflight::{FindingView, PreflightView};
 pub(crate) use preview::PreviewView;

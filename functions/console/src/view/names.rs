@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tandem::flow::preflight;
-use tandem::{certificate, connection, journal, object, record, run, settings};
+use tandem::{certificate, connection, credit, journal, object, record, run, settings};
 use utoipa::ToSchema;
 
 macro_rules! mirror {
@@ -225,6 +225,20 @@ mirror! {
         Problem,
         /// Something may not be as intended.
         Warning,
+    }
+}
+
+mirror! {
+    /// What credits are spent for: `full_sync`, `routine_sync`, `person` (previews, preflights, connecting), `writeback` (edits).
+    SpenderName of credit::Spender {
+        /// Full syncs.
+        FullSync,
+        /// Routine syncs.
+        RoutineSync,
+        /// What persons ask for.
+        Person,
+        /// Edits on their way to Zoho.
+        Writeback,
     }
 }
 

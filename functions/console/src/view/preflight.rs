@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tandem::flow::preflight::Preflight;
+use tandem::forecast::Forecast;
 use tandem::lack::Lack;
 use tandem::object::Object;
 use utoipa::ToSchema;
@@ -46,6 +47,20 @@ impl FindingView {
             what: lack.what(object),
             remedy: lack.remedy().to_owned(),
         }
+    }
+}
+
+impl FindingView {
+    /// What a forecast warns of: a day that needs more credits than may be spent.
+    pub(crate) fn of_forecast(forecast: &Forecast) -> Option<Self> {
+        let (what, remedy) = forecast.warning()?;
+        Some(Self {
+            severity: Severity::Warning,
+            object: None,
+            field: None,
+            what,
+            remedy: remedy.to_owned(),
+        })
     }
 }
 

@@ -1,14 +1,17 @@
 //! Connections: made, listed, renamed, switched on and off, ended.
 
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
 use serde_json::json;
 use tandem::connection::Status;
-use tandem::credit::Bucket;
+use tandem::credit::{Bucket, Spender, Spent, Word};
 use tandem::data_centre::DataCentre;
-use tandem::identifier::RunId;
+use tandem::identifier::{ConnectionId, RunId};
 use tandem::lack::Lack;
 use tandem::object::Object;
 use tandem::port::{Connections as _, Coordination as _};
-use tandem::run::{Run, RunKind, RunStatus};
+use tandem::run::{Counter, Run, RunKind, RunStatus};
 use tandem_memory::{Failure, Fault, When};
 
 use super::desk::{Desk, NOW};
@@ -117,28 +120,138 @@ async fn a_page_has_a_limit() {
     desk.get("/api/connections?limit=200").await.with(200);
 }
 
+/// Lets the connection `acme` have spent credits some hours ago.
+async fn spend(desk: &Desk, hours_ago: i64, spender: Spender, credits: u64, word: Option<Word>) {
+    let at = desk.world.now() - SignedDuration::from_hours(hours_ago);
+    let spent = Spent {
+        spender,
+        credits,
+        word,
+    };
+    let acme = "acme".parse().unwrap();
+    let store = &desk.world.store;
+    store
+        .spend_credits(&acme, Bucket::of(at), spent)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn what_was_spent_is_shown_against_the_ceiling() {
     let desk = Desk::with_acme().await;
-    let acme = "acme".parse().unwrap();
-    for (hours_ago, credits) in [(0, 5), (23, 7), (24, 1_000)] {
-        let at = desk.world.now() - jiff::SignedDuration::from_hours(hours_ago);
-        desk.world
-            .store
-            .spend_credits(&acme, Bucket::of(at), credits)
-            .await
-            .unwrap();
+    for (hours_ago, credits) in [(0, 5), (24, 7), (25, 1_000)] {
+        spend(&desk, hours_ago, Spender::Writeback, credits, None).await;
     }
     desk.put_settings("acme", "\"0\"", &json!({"credit_share": 30}))
         .await
         .with(200);
     let shown = desk.get("/api/connections/acme").await.with(200);
+    let credits = &shown["credits"];
     // The settings' fields were looked up meanwhile, object by object.
     assert_eq!(
-        shown["credits"],
-        json!({"spent": 12 + 4, "ceiling": 3000, "share": 30})
+        [&credits["spent"], &credits["ceiling"], &credits["share"]],
+        [12 + 4, 3_000, 30].map(|number| json!(number)).each_ref()
+    );
+    assert_eq!(
+        credits["spent_by"],
+        json!({"full_sync": 0, "routine_sync": 0, "person": 4, "writeback": 12})
+    );
+    assert_eq!(
+        (&credits["left"], &credits["waiting"]),
+        (&json!(null), &json!([]))
     );
     assert_eq!(shown["organisation"]["data_centre"], "eu");
+}
+
+#[tokio::test]
+async fn what_zoho_says_is_left_is_shown_with_what_waits_for_it() {
+    let desk = Desk::with_acme().await;
+    let word = Word {
+        left: 3_000,
+        at: desk.world.now() - SignedDuration::from_mins(20),
+    };
+    spend(&desk, 0, Spender::RoutineSync, 5, Some(word)).await;
+    let shown = desk.get("/api/connections/acme").await.with(200);
+    let credits = &shown["credits"];
+    assert_eq!(
+        credits["left"],
+        json!({"credits": 3_000, "at": "2026-11-23T09:40:00Z"})
+    );
+    assert_eq!(
+        credits["waiting"],
+        json!(["full_sync", "routine_sync", "person"])
+    );
+    let (detail, _) = desk
+        .ask("/api/connections/acme/preflight")
+        .await
+        .problem(409);
+    assert!(detail.contains("Zoho says that"), "{detail}");
+    // What helps needs no credits.
+    desk.put_settings("acme", "\"0\"", &json!({"credit_share": 90}))
+        .await
+        .with(200);
+    let shown = desk.get("/api/connections/acme").await.with(200);
+    assert_eq!(shown["credits"]["waiting"], json!([]));
+}
+
+#[tokio::test]
+async fn a_day_is_forecast_from_what_was_measured() {
+    let desk = Desk::with_acme().await;
+    let forecast = async || {
+        let shown = desk.get("/api/connections/acme").await.with(200);
+        (
+            shown["credits"]["forecast"].clone(),
+            shown["findings"].clone(),
+        )
+    };
+    let (unmeasured, findings) = forecast().await;
+    assert_eq!(
+        unmeasured,
+        json!({
+            "full_sync": null, "routine_syncs": null, "writeback": null, "total": null, "complete": false, "measured_hours": 0,
+            "exceeds_ceiling": false, "reaches_ceiling_at": null
+        })
+    );
+    assert_eq!(findings, json!([]));
+
+    for hours_ago in 0..=24 {
+        spend(&desk, hours_ago, Spender::RoutineSync, 96, None).await;
+    }
+    full_sync(&desk, 2_800).await;
+    let (measured, findings) = forecast().await;
+    assert_eq!(measured["full_sync"], 2_800);
+    assert_eq!(measured["writeback"], 0);
+    let routine = measured["routine_syncs"].as_u64().unwrap();
+    assert!((2_400..2_510).contains(&routine), "{routine}");
+    assert_eq!(measured["total"], 2_800 + routine);
+    assert_eq!(
+        (&measured["complete"], &measured["exceeds_ceiling"]),
+        (&json!(true), &json!(true))
+    );
+    assert!(measured["reaches_ceiling_at"].is_string());
+    assert_eq!(findings[0]["severity"], "warning");
+    let what = findings[0]["what"].as_str().unwrap();
+    assert!(
+        what.contains("full sync 2800") && what.contains("5000 may be spent"),
+        "{what}"
+    );
+    let remedy = findings[0]["remedy"].as_str().unwrap();
+    assert!(remedy.contains("credit_share"), "{remedy}");
+}
+
+/// A full sync that completed and cost that much.
+async fn full_sync(desk: &Desk, credits: u64) {
+    let acme: ConnectionId = "acme".parse().unwrap();
+    let store = &desk.world.store;
+    let begun = Run::begin(acme, RunId::new(1, 1), RunKind::Full, desk.world.now());
+    let mut slices = begun.slices(&BTreeMap::new());
+    slices[0].counters.add(Counter::ZohoCredits, credits);
+    store.plan_slices(&slices).await.unwrap();
+    let ended = Run {
+        status: RunStatus::Complete,
+        ..begun
+    };
+    store.save_run(ended).await.unwrap();
 }
 
 #[tokio::test]

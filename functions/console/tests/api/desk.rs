@@ -106,6 +106,7 @@ impl Desk {
             api_domain: Directory::zoho()
                 .api_domain(DataCentre::Eu, "https://www.zohoapis.eu")
                 .unwrap(),
+            edition: "enterprise".into(),
             daily_credits: 10_001,
         };
         let secret = |kind: &str| Secret::new(format!("1000.{kind}-{id}"));

@@ -70,11 +70,12 @@ async fn who_would_leave_is_named_with_the_reason_and_nothing_is_written() {
     assert_eq!(shown["held"], true);
     assert_eq!(shown["credits"]["once"], 3);
     let written = desk.world.store.writes() - before;
-    let only_credits = Writes {
+    let only_traces = Writes {
         credits: written.credits,
+        leases: written.leases,
         ..Writes::default()
     };
-    assert_eq!(written, only_credits);
+    assert_eq!(written, only_traces);
 }
 
 #[tokio::test]

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tandem::adapter::zoho::ZohoCrm;
 use tandem::connection::{Connection, Status};
+use tandem::credit::Spender;
 use tandem::data_centre::Directory;
 use tandem::disposition::Disposition;
 use tandem::flow::{Session, preflight};
 use tandem::identifier::ConnectionId;
 use tandem::object::Object;
-use tandem::port::Connections as _;
+use tandem::port::{Connections as _, Ports};
 use tandem::select::Count;
 use tandem::settings::Settings;
 use tandem_memory::World;
@@ -107,12 +108,16 @@ async fn an_organisation_is_connected_and_looked_at() {
     assert_eq!(preflight.visible.len(), 4);
 }
 
+fn open(ports: &Ports, connection: &Connection) -> Session {
+    Session::open(ports, connection, &Settings::default(), Spender::Person).unwrap()
+}
+
 #[tokio::test]
 async fn what_is_granted_is_enough_for_what_is_done() {
     let simulated = Simulated::begin().await;
     simulated.connects().await;
     let ports = simulated.world.ports();
-    let session = Session::open(&ports, &simulated.connection().await).unwrap();
+    let session = open(&ports, &simulated.connection().await);
     session.organisation().await.unwrap();
     session.users(1, None).await.unwrap();
     for object in [Object::Account, Object::Contact, Object::Deal, Object::Task] {
@@ -146,7 +151,7 @@ async fn a_revoked_grant_is_noticed_and_given_again() {
     let organisation = simulated.organisation;
     simulated.server.zoho().oauth.revoke_all(organisation, true);
     let ports = simulated.world.ports();
-    let session = Session::open(&ports, &simulated.connection().await).unwrap();
+    let session = open(&ports, &simulated.connection().await);
     let error = session
         .count(Count::all(Object::Account))
         .await
@@ -156,6 +161,6 @@ async fn a_revoked_grant_is_noticed_and_given_again() {
     assert_eq!(status, Status::NeedsReconnect);
 
     simulated.connects().await.says(200, "again");
-    let session = Session::open(&ports, &simulated.connection().await).unwrap();
+    let session = open(&ports, &simulated.connection().await);
     session.count(Count::all(Object::Account)).await.unwrap();
 }

@@ -294,6 +294,7 @@ mod tests {
                 api_domain: Directory::zoho()
                     .api_domain(DataCentre::Eu, "https://www.zohoapis.eu")
                     .unwrap(),
+                edition: "enterprise".into(),
                 daily_credits: 50_000,
             }),
             created_at: at("2026-11-23T10:00:00.123456789Z"),

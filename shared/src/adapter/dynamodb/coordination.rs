@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use super::item::{Item, expiry, from_item, key, number, text, to_item};
 use super::names;
 use super::query::Query;
 use super::write::Guard;
-use crate::credit::Bucket;
+use crate::credit::{Bucket, Hour, Parts, Spender, Spent, Word};
 use crate::cursor::Cursor;
 use crate::data_centre::DataCentre;
 use crate::identifier::{ConnectionId, Digest, RunId};
@@ -65,10 +66,21 @@ struct StoredLacks {
     lacks: BTreeSet<Lack>,
 }
 
-/// The credits of an hour.
+/// The credits of an hour, by who spent them.
 #[derive(Debug, Deserialize)]
 struct StoredCredits {
-    credits: u64,
+    hour: i64,
+    #[serde(default)]
+    full_sync: u64,
+    #[serde(default)]
+    routine_sync: u64,
+    #[serde(default)]
+    person: u64,
+    #[serde(default)]
+    writeback: u64,
+    left: Option<u64>,
+    /// When Zoho said so, in nanoseconds since the epoch, so that instants compare as numbers.
+    left_at: Option<i64>,
 }
 
 /// How long a lease that ran out is still there.
@@ -92,6 +104,38 @@ fn at_cursor(cursor: Option<Cursor>) -> Guard {
 
 fn nanoseconds(at: Timestamp) -> i64 {
     i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+const fn spender_name(spender: Spender) -> &'static str {
+    match spender {
+        Spender::FullSync => "full_sync",
+        Spender::RoutineSync => "routine_sync",
+        Spender::Person => "person",
+        Spender::Writeback => "writeback",
+    }
+}
+
+fn hour_of(item: Item) -> Result<Hour, Error> {
+    let StoredCredits {
+        hour,
+        full_sync,
+        routine_sync,
+        person,
+        writeback,
+        left,
+        left_at,
+    } = from_item("a credit counter", item)?;
+    let at = left_at.and_then(|at| Timestamp::from_nanosecond(at.into()).ok());
+    Ok(Hour {
+        bucket: Bucket::of_hour(hour),
+        parts: Parts {
+            full_sync,
+            routine_sync,
+            person,
+            writeback,
+        },
+        word: left.zip(at).map(|(left, at)| Word { left, at }),
+    })
 }
 
 fn free_for(holder: &str, now: Timestamp) -> Guard {
@@ -351,38 +395,66 @@ impl Coordination for DynamoStore {
         &self,
         connection: &ConnectionId,
         bucket: Bucket,
-        credits: u64,
+        spent: Spent,
     ) -> Result<(), Error> {
+        let Spent {
+            spender,
+            credits,
+            word,
+        } = spent;
         // A call that is repeated because its answer was lost counts twice, which errs on the customer's side.
-        self.client
+        let add = self
+            .client
             .update_item()
             .table_name(&self.tables.state)
             .set_key(Some(key(
                 names::of_connection(connection),
                 names::credits(bucket.hour()),
             )))
-            .update_expression("ADD #credits :credits SET #expires_at = :expires_at")
-            .expression_attribute_names("#credits", "credits")
+            .expression_attribute_names("#part", spender_name(spender))
+            .expression_attribute_names("#hour", "hour")
             .expression_attribute_names("#expires_at", "expires_at")
             .expression_attribute_values(":credits", number(credits))
-            .expression_attribute_values(":expires_at", number(expiry(bucket.expires_at())))
+            .expression_attribute_values(":hour", number(bucket.hour()))
+            .expression_attribute_values(":expires_at", number(expiry(bucket.expires_at())));
+        let counted = "ADD #part :credits SET #hour = :hour, #expires_at = :expires_at";
+        if let Some(Word { left, at }) = word {
+            let told = add
+                .clone()
+                .update_expression(format!("{counted}, #left = :left, #left_at = :left_at"))
+                .condition_expression("attribute_not_exists(#left_at) OR #left_at < :left_at")
+                .expression_attribute_names("#left", "left")
+                .expression_attribute_names("#left_at", "left_at")
+                .expression_attribute_values(":left", number(left))
+                .expression_attribute_values(":left_at", number(nanoseconds(at)))
+                .send()
+                .await;
+            match told {
+                // Another function has a newer word: only the credits are added.
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {}
+                told => return told.map(drop).map_err(failed("UpdateItem")),
+            }
+        }
+        add.update_expression(counted)
             .send()
             .await
-            .map_err(failed("UpdateItem"))?;
-        Ok(())
+            .map(drop)
+            .map_err(failed("UpdateItem"))
     }
 
-    async fn credits_spent(&self, connection: &ConnectionId, from: Bucket) -> Result<u64, Error> {
+    async fn credits_spent(
+        &self,
+        connection: &ConnectionId,
+        from: Bucket,
+    ) -> Result<Vec<Hour>, Error> {
         let query = Query::table(&self.tables.state, names::of_connection(connection)).between(
             Some(text(names::credits(from.hour()))),
             Some(text(names::credits(i64::MAX))),
         );
-        let mut spent = 0_u64;
-        for item in self.all(&query).await? {
-            let StoredCredits { credits } = from_item("a credit counter", item)?;
-            spent = spent.saturating_add(credits);
-        }
-        Ok(spent)
+        self.all(&query).await?.into_iter().map(hour_of).collect()
     }
 }
 

@@ -124,9 +124,11 @@ pub(super) fn reply<T>(
         .header("Date")
         .and_then(http_date)
         .ok_or_else(|| errors::malformed(what, Unreadable::NoDate))?;
+    // More than everything may be spent: then none is left. What is no number says nothing.
     let credits_left = response
         .header("X-API-CREDITS-REMAINING")
-        .and_then(|text| text.trim().parse().ok());
+        .and_then(|text| text.trim().parse::<i64>().ok())
+        .map(|left| u64::try_from(left).unwrap_or(0));
     Ok(Reply {
         value,
         server_time,

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::connection::{Connection, Organisation, Status};
-use crate::credit::{self, Bucket};
+use crate::credit::{self, Bucket, Spender, Spent};
 use crate::data_centre::{ApiDomain, DataCentre};
 use crate::flow::Error;
 use crate::flow::lease::{self, Lease};
@@ -261,6 +261,7 @@ async fn admit(
     }
     let organisation = Organisation {
         daily_credits: credit::allowance(&granted.edition, granted.users),
+        edition: granted.edition,
         id: granted.id,
         name: granted.name,
         time_zone: granted.time_zone,
@@ -295,6 +296,14 @@ async fn ask_organisation(
         api: api.clone(),
         token: grant.access.clone(),
     };
+    // Counted before it is made, so that no refusal goes uncounted. It is not held back: without it nothing is known of what may be spent.
+    let spent = Spent {
+        spender: Spender::Person,
+        credits: credit::OF_READ,
+        word: None,
+    };
+    let bucket = Bucket::of(ports.clock.now());
+    ports.store.spend_credits(connection, bucket, spent).await?;
     let reply = ports
         .crm
         .organisation(&caller)
@@ -309,11 +318,6 @@ async fn ask_organisation(
             | CrmError::Unavailable { .. }
             | CrmError::Malformed { .. } => Refusal::ZohoUnavailable,
         })?;
-    let bucket = Bucket::of(ports.clock.now());
-    ports
-        .store
-        .spend_credits(connection, bucket, reply.credits)
-        .await?;
     Ok(reply.value)
 }
 

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Connection;
+use crate::credit::Spender;
 use crate::foresight::{Credits, Proposal, Totals, count};
 use crate::hash;
 use crate::identifier::{FieldName, PlatformId, ZohoId};
@@ -106,7 +107,7 @@ pub struct FieldExample {
 }
 
 /// Looks at one object, page by page until the deadline is near, from where `progress` stands. The connection must be granted; it need not
-/// be switched on. Nothing is written but what each call to Zoho leaves behind: the credits spent, and a renewed token.
+/// be switched on. Nothing is written but what calls to Zoho leave behind: the credits spent, a seat given back, a renewed token.
 ///
 /// # Errors
 /// When the connection can't call Zoho now, Zoho refuses a wanted field, or a port fails.
@@ -118,7 +119,7 @@ pub async fn preview(
     progress: Option<Progress>,
     deadline: Deadline,
 ) -> Result<Preview, Error> {
-    let session = Session::open(ports, connection)?;
+    let session = Session::open(ports, connection, proposal.current, Spender::Person)?;
     if !proposal.touches(object) {
         return Ok(Preview::default());
     }

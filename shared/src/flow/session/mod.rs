@@ -1,7 +1,8 @@
-//! How a flow calls Zoho for one connection: with a token that is renewed once for everybody, credits counted, a lost grant and
-//! throttling remembered for all functions (C2, C3, C7).
+//! How a flow calls Zoho for one connection: with a token that is renewed once for everybody, below the ceiling of credits, no more at a time
+//! than the organisation's edition leaves room for, a lost grant and throttling remembered for all functions (C2, C3, C7).
 
 mod pause;
+mod seat;
 mod token;
 
 use std::future::Future;
@@ -11,50 +12,75 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::connection::{Connection, Status};
-use crate::credit::Bucket;
+use crate::connection::{Connection, Organisation, Status};
+use crate::credit::{self, Bucket, Budget, Spender, Spent, Word};
 use crate::data_centre::DataCentre;
 use crate::identifier::{ConnectionId, ZohoId};
+use crate::journal::Retention;
 use crate::object::Object;
 use crate::port::{
     Caller, Crm, CrmError, FieldInfo, GrantedOrganisation, Ports, Reply, Rows, WriteOutcome,
 };
 use crate::row::Outgoing;
-use crate::select::{Count, Select};
+use crate::select::{Count, PAGE_ROWS, Select};
+use crate::settings::Settings;
 
 use super::Error;
+use super::budget;
+use seat::Seat;
 use token::State;
 
-/// Credits are written to the table every so many calls, and at [`Session::finish`].
-const CALLS_PER_FLUSH: u64 = 20;
+/// The most credits that are not written down yet: what a session that is killed leaves uncounted. More than a call costs.
+const UNWRITTEN: u64 = 30;
 
-/// One connection's calls to Zoho, as long as one piece of work lasts. Calls may be made side by side.
+/// One connection's calls to Zoho, as long as one piece of work lasts. Those made side by side go out one after the other.
 pub struct Session {
     ports: Ports,
     connection: ConnectionId,
     centre: DataCentre,
-    /// Whom the lease on the tokens is held by.
+    organisation: Organisation,
+    /// As what it spends credits.
+    spender: Spender,
+    /// The part of the organisation's allowance that the connection may spend, in percent.
+    share: u8,
+    retention: Retention,
+    /// How many calls the connection may make at a time.
+    seats: u16,
+    /// Whom the leases on the tokens and on its seat are held by.
     holder: String,
     /// Spreads early refreshes and the ends of pauses.
     jitter: u64,
     state: Mutex<State>,
-    spent: Spent,
-}
-
-#[derive(Default)]
-struct Spent {
+    turn: Mutex<Turn>,
     calls: AtomicU64,
     credits: AtomicU64,
-    unwritten: AtomicU64,
+}
+
+/// What whoever makes a call holds: a session has one seat, so it makes one call at a time.
+#[derive(Default)]
+struct Turn {
+    seat: Option<Seat>,
+    /// The budget as it was read last, less what was spent since; none: it is to be read.
+    budget: Option<Budget>,
+    /// Credits that are not written down yet.
+    unwritten: u64,
+    /// What Zoho said last is left.
+    word: Option<Word>,
 }
 
 impl Session {
-    /// Opens a session for a connection that was granted access. Nothing is read yet; the first call reads the tokens.
+    /// Opens a session for a connection that was granted access. Nothing is read yet; the first call reads the tokens and the budget. What is
+    /// left of the customer's credits decides whether `spender` may call.
     ///
     /// # Errors
     /// When the connection was never granted, lost its grant, is disconnected or throttled, or when its stored API domain is none of
     /// Zoho's.
-    pub fn open(ports: &Ports, connection: &Connection) -> Result<Self, Error> {
+    pub fn open(
+        ports: &Ports,
+        connection: &Connection,
+        settings: &Settings,
+        spender: Spender,
+    ) -> Result<Self, Error> {
         let not_runnable = |reason: String| Error::NotRunnable {
             connection: connection.id.clone(),
             reason,
@@ -88,10 +114,20 @@ impl Session {
             ports: ports.clone(),
             connection: connection.id.clone(),
             centre: organisation.data_centre,
+            organisation: organisation.clone(),
+            spender,
+            share: settings.credit_share,
+            retention: Retention {
+                days: settings.log.keep_days,
+                values: settings.log.values,
+            },
+            seats: credit::seats(&organisation.edition),
             holder: format!("{number:032x}"),
             jitter: u64::try_from(number & u128::from(u32::MAX)).unwrap_or_default(),
             state: Mutex::new(State::new(api)),
-            spent: Spent::default(),
+            turn: Mutex::default(),
+            calls: AtomicU64::new(0),
+            credits: AtomicU64::new(0),
         })
     }
 
@@ -100,8 +136,10 @@ impl Session {
     /// # Errors
     /// See [`Session::select`].
     pub async fn organisation(&self) -> Result<Reply<GrantedOrganisation>, Error> {
-        self.call(|crm, caller| async move { crm.organisation(&caller).await })
-            .await
+        self.call(credit::OF_READ, |crm, caller| async move {
+            crm.organisation(&caller).await
+        })
+        .await
     }
 
     /// The fields of an object's module that the granting user may see.
@@ -109,19 +147,25 @@ impl Session {
     /// # Errors
     /// See [`Session::select`].
     pub async fn fields(&self, object: Object) -> Result<Reply<Vec<FieldInfo>>, Error> {
-        self.call(move |crm, caller| async move { crm.fields(&caller, object).await })
-            .await
+        self.call(credit::OF_READ, move |crm, caller| async move {
+            crm.fields(&caller, object).await
+        })
+        .await
     }
 
     /// A page of rows by COQL.
     ///
     /// # Errors
     /// When the grant is gone ([`Error::NeedsReconnect`]; the connection is marked), Zoho throttles ([`CrmError::Throttled`]; the
-    /// connection is paused for all functions), another function is renewing the token ([`Error::Busy`]), our OAuth client is refused
+    /// connection is paused for all functions), too much of the organisation's credits is spent ([`Error::OverBudget`]), other functions make
+    /// as many calls as may be made at a time or are renewing the token ([`Error::Busy`]), our OAuth client is refused
     /// ([`Error::OAuthClient`]), a port fails, or Zoho refuses this very call.
     pub async fn select(&self, select: &Select) -> Result<Reply<Rows>, Error> {
-        self.call(move |crm, caller| async move { crm.select(&caller, select).await })
-            .await
+        let price = credit::of_select(select.limit.min(PAGE_ROWS));
+        self.call(price, move |crm, caller| async move {
+            crm.select(&caller, select).await
+        })
+        .await
     }
 
     /// How many records of a module the granting user may see.
@@ -129,8 +173,10 @@ impl Session {
     /// # Errors
     /// See [`Session::select`].
     pub async fn count(&self, count: Count) -> Result<Reply<u64>, Error> {
-        self.call(move |crm, caller| async move { crm.count(&caller, count).await })
-            .await
+        self.call(credit::of_select(1), move |crm, caller| async move {
+            crm.count(&caller, count).await
+        })
+        .await
     }
 
     /// A page (from 1) of all users; only those modified since, where given.
@@ -142,8 +188,10 @@ impl Session {
         page: u32,
         modified_since: Option<Timestamp>,
     ) -> Result<Reply<Rows>, Error> {
-        self.call(move |crm, caller| async move { crm.users(&caller, page, modified_since).await })
-            .await
+        self.call(credit::OF_READ, move |crm, caller| async move {
+            crm.users(&caller, page, modified_since).await
+        })
+        .await
     }
 
     /// Creates at most 100 records; see [`Crm::insert`].
@@ -156,9 +204,10 @@ impl Session {
         records: &[Outgoing],
         trigger: &[String],
     ) -> Result<Reply<Vec<WriteOutcome>>, Error> {
-        self.call(
-            move |crm, caller| async move { crm.insert(&caller, object, records, trigger).await },
-        )
+        let price = credit::of_write(records.len());
+        self.call(price, move |crm, caller| async move {
+            crm.insert(&caller, object, records, trigger).await
+        })
         .await
     }
 
@@ -173,7 +222,8 @@ impl Session {
         trigger: &[String],
         unmodified_since: Option<Timestamp>,
     ) -> Result<Reply<Vec<WriteOutcome>>, Error> {
-        self.call(move |crm, caller| async move {
+        let price = credit::of_write(records.len());
+        self.call(price, move |crm, caller| async move {
             crm.update(&caller, object, records, trigger, unmodified_since)
                 .await
         })
@@ -183,84 +233,135 @@ impl Session {
     /// How many calls were made to Zoho's API.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        self.spent.calls.load(Ordering::Relaxed)
+        self.calls.load(Ordering::Relaxed)
     }
 
-    /// How many credits they cost.
+    /// How many credits they cost. What a call costs that Zoho refuses or does not answer, Zoho does not say: it counts as if it had succeeded.
     #[must_use]
     pub fn credits(&self) -> u64 {
-        self.spent.credits.load(Ordering::Relaxed)
+        self.credits.load(Ordering::Relaxed)
     }
 
-    /// Writes down the credits not yet written. To be called when the work is done, whether it went well or not.
+    /// Gives the session's seat back, and writes down the credits not yet written. To be called when the work is done, whether it went well or
+    /// not. Of a session that is killed before, the seat is free again after two minutes, and at most 30 credits stay uncounted.
     ///
     /// # Errors
     /// When the store fails; the credits are then kept for the next try.
     pub async fn finish(&self) -> Result<(), Error> {
-        let credits = self.spent.unwritten.swap(0, Ordering::Relaxed);
-        if credits == 0 {
-            return Ok(());
-        }
-        let bucket = Bucket::of(self.ports.clock.now());
-        let written = self
-            .ports
-            .store
-            .spend_credits(&self.connection, bucket, credits)
-            .await;
-        if let Err(error) = written {
-            self.spent.unwritten.fetch_add(credits, Ordering::Relaxed);
-            return Err(error.into());
-        }
-        Ok(())
+        let mut turn = self.turn.lock().await;
+        self.stand_up(&mut turn).await;
+        self.write_down(&mut turn).await
     }
 
     /// Makes a call with a usable token. A token that Zoho does not accept (401) is renewed once and the call made once more, which is
     /// safe for a write too: a call without a valid token does nothing.
-    async fn call<T, F, A>(&self, ask: F) -> Result<Reply<T>, Error>
+    async fn call<T, F, A>(&self, price: u64, ask: F) -> Result<Reply<T>, Error>
     where
         F: Fn(Arc<dyn Crm>, Caller) -> A,
         A: Future<Output = Result<Reply<T>, CrmError>>,
     {
+        let mut turn = self.turn.lock().await;
+        self.may_call().await?;
+        self.afford(&mut turn).await?;
         let first = self.pass().await?;
         let refused = first.generation;
-        let mut answer = self.attempt(&ask, first.caller).await;
+        let mut answer = self.attempt(&mut turn, price, &ask, first.caller).await?;
         if let Err(CrmError::Unauthorised { .. }) = answer {
             let second = self.pass_in_place_of(refused).await?;
             let refused = second.generation;
-            answer = self.attempt(&ask, second.caller).await;
+            answer = self.attempt(&mut turn, price, &ask, second.caller).await?;
             if let Err(CrmError::Unauthorised { code }) = &answer {
                 return Err(self.refused_twice(refused, code).await);
             }
         }
         match answer {
-            Ok(reply) => {
-                self.spend(reply.credits).await;
-                Ok(reply)
-            }
+            Ok(reply) => Ok(reply),
             Err(CrmError::Throttled { after }) => Err(self.pause(after).await),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn attempt<T, F, A>(&self, ask: &F, caller: Caller) -> Result<Reply<T>, CrmError>
+    /// Makes one call, with everything that must hold before it. Its credits count from before it is made, so that none is missing after it.
+    async fn attempt<T, F, A>(
+        &self,
+        turn: &mut Turn,
+        price: u64,
+        ask: &F,
+        caller: Caller,
+    ) -> Result<Result<Reply<T>, CrmError>, Error>
     where
         F: Fn(Arc<dyn Crm>, Caller) -> A,
         A: Future<Output = Result<Reply<T>, CrmError>>,
     {
-        self.spent.calls.fetch_add(1, Ordering::Relaxed);
-        ask(Arc::clone(&self.ports.crm), caller).await
+        if turn.unwritten + price > UNWRITTEN {
+            self.write_down(turn).await?;
+        }
+        self.afford(turn).await?;
+        self.sit(turn).await?;
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.charge(turn, price);
+        let answer = ask(Arc::clone(&self.ports.crm), caller).await;
+        if let Ok(reply) = &answer {
+            self.charge(turn, reply.credits.saturating_sub(price));
+            if let Some(left) = reply.credits_left {
+                self.told(turn, left);
+            }
+        }
+        Ok(answer)
     }
 
-    async fn spend(&self, credits: u64) {
-        self.spent.credits.fetch_add(credits, Ordering::Relaxed);
-        self.spent.unwritten.fetch_add(credits, Ordering::Relaxed);
-        if !self.calls().is_multiple_of(CALLS_PER_FLUSH) {
-            return;
+    /// Sees to it that the session's spender may go on.
+    async fn afford(&self, turn: &mut Turn) -> Result<(), Error> {
+        let (ports, id) = (&self.ports, &self.connection);
+        let budget = match turn.budget {
+            Some(budget) => budget,
+            None => {
+                let read = budget::budget(ports, id, &self.organisation, self.share).await?;
+                *turn.budget.insert(read)
+            }
+        };
+        if budget.allows(self.spender) {
+            return Ok(());
         }
-        if let Err(error) = self.finish().await {
-            let error: &dyn std::error::Error = &error;
-            tracing::warn!(connection.id = %self.connection, error, "credits are not written down yet");
+        Err(budget::over(ports, id, self.retention, self.spender, budget).await?)
+    }
+
+    fn charge(&self, turn: &mut Turn, credits: u64) {
+        self.credits.fetch_add(credits, Ordering::Relaxed);
+        turn.unwritten += credits;
+        if let Some(budget) = &mut turn.budget {
+            budget.spent = budget.spent.saturating_add(credits);
         }
+    }
+
+    /// Takes Zoho at its word, at once for this session and with the next writing down for all.
+    fn told(&self, turn: &mut Turn, left: u64) {
+        turn.word = Some(Word {
+            left,
+            at: self.ports.clock.now(),
+        });
+        if let Some(budget) = &mut turn.budget {
+            budget.left = Some(left);
+        }
+    }
+
+    /// Writes down what was spent, and has the budget read anew: others have spent too.
+    async fn write_down(&self, turn: &mut Turn) -> Result<(), Error> {
+        if turn.unwritten == 0 {
+            return Ok(());
+        }
+        let spent = Spent {
+            spender: self.spender,
+            credits: turn.unwritten,
+            word: turn.word,
+        };
+        let bucket = Bucket::of(self.ports.clock.now());
+        let store = &self.ports.store;
+        store.spend_credits(&self.connection, bucket, spent).await?;
+        turn.unwritten = 0;
+        turn.word = None;
+        turn.budget = None;
+        Ok(())
     }
 }
 

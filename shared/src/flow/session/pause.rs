@@ -104,7 +104,7 @@ impl Session {
     }
 
     /// Changes the connection as it is stored now; `change` answers nothing when there is nothing to change. True when it was saved.
-    pub(super) async fn amend(
+    pub(in crate::flow) async fn amend(
         &self,
         mut change: impl FnMut(Connection) -> Option<Connection> + Send,
     ) -> Result<bool, port::Error> {

@@ -71,7 +71,6 @@ impl Session {
     /// A token to call with, renewed where it is due.
     pub(super) async fn pass(&self) -> Result<Pass, Error> {
         let mut state = self.state.lock().await;
-        self.may_call(&mut state)?;
         let tokens = match state.tokens.clone() {
             Some(tokens) => tokens,
             None => self.read_tokens(&mut state).await?,
@@ -89,7 +88,6 @@ impl Session {
     /// A token in place of the one of that generation, which Zoho did not accept.
     pub(super) async fn pass_in_place_of(&self, refused: u64) -> Result<Pass, Error> {
         let mut state = self.state.lock().await;
-        self.may_call(&mut state)?;
         match state.tokens.clone() {
             Some(tokens) if tokens.generation == refused => {
                 self.renew_now(&mut state, &tokens).await?;
@@ -115,7 +113,9 @@ impl Session {
             .unwrap_or_else(|error| error)
     }
 
-    fn may_call(&self, state: &mut State) -> Result<(), Error> {
+    /// Refuses a call that would be in vain: the grant is lost, or Zoho throttles.
+    pub(super) async fn may_call(&self) -> Result<(), Error> {
+        let state = self.state.lock().await;
         if let Some(reason) = &state.lost {
             return Err(self.needs_reconnect(reason.clone()));
         }

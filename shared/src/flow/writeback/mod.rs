@@ -17,13 +17,14 @@ use crate::journal::{Direction, Entry, Outcome};
 use crate::mapping::FieldPlan;
 use crate::message::{Version, Writeback};
 use crate::object::Object;
-use crate::port::Ports;
+use crate::port::{CrmError, Ports};
 use crate::record::{Parked, Record};
 use crate::row::Outgoing;
 use crate::value::Fields;
 
-use super::budget::hold_back;
 use super::job::{Deadline, Job};
+use super::poll::push_messages;
+use super::work::LONGEST_DELAY;
 use super::{Error, creation, edits};
 
 /// The most records of one write (Zoho CRM v8, insert and update records).
@@ -100,34 +101,66 @@ pub async fn handle(
     }
     let milliseconds = u64::try_from(ports.clock.now().as_millisecond()).unwrap_or_default();
     let run = RunId::new(milliseconds, ports.entropy.number());
-    let job = Job::begin(ports, connection, Some(run), deadline).await?;
-    match hold_back(ports, &job.connection, &job.settings, Spender::Writeback).await {
-        // The edits stay pending, and the sweep looks again.
-        Err(Error::OverBudget { .. }) => return Ok(()),
-        held => held?,
-    }
-    let pushed = carry(&job, asked, retries).await;
-    job.calculations.send(job.run.as_ref()).await;
-    job.session.finish().await?;
+    let begun = Job::begin(ports, connection, Some(run), deadline, Spender::Writeback).await;
+    let pushed = match begun {
+        Ok(job) => {
+            let pushed = carry(&job, &asked, &retries).await;
+            job.calculations.send(job.run.as_ref()).await;
+            job.session.finish().await?;
+            pushed
+        }
+        Err(error) => Err(error),
+    };
     match pushed {
+        // The edits stay pending, and the sweep looks again; the next full sync tries what is parked.
+        Err(Error::OverBudget { .. }) => Ok(()),
+        // However long Zoho throttles, waiting is no failure that ends among the dead letters.
+        Err(error @ (Error::Busy { .. } | Error::Crm(CrmError::Throttled { .. }))) => {
+            put_off(ports, connection, &asked, retries, &error).await
+        }
         // The connection's status says it, and the edits stay pending.
         Err(error) if error.disposition() == Disposition::Reconnect => Ok(()),
         pushed => pushed,
     }
 }
 
+/// Has what was asked for looked at again when it may work: the edits themselves are stored.
+async fn put_off(
+    ports: &Ports,
+    connection: &ConnectionId,
+    asked: &BTreeMap<Object, BTreeSet<PlatformId>>,
+    retries: Vec<Option<String>>,
+    error: &Error,
+) -> Result<(), Error> {
+    let Disposition::RetryAfter(delay) = error.disposition() else {
+        return Ok(());
+    };
+    tracing::info!(connection.id = %connection, delay_seconds = delay.as_secs(), reason = %error, "put off");
+    let records = asked
+        .iter()
+        .flat_map(|(object, ids)| ids.iter().map(|id| (*object, id.clone())));
+    let mut messages = push_messages(connection, &records.collect::<Vec<_>>());
+    messages.extend(retries.into_iter().map(|next| Writeback::Retry {
+        version: Version,
+        connection: connection.clone(),
+        next,
+    }));
+    let delay = delay.min(LONGEST_DELAY);
+    Ok(ports.queue.send_writeback_later(&messages, delay).await?)
+}
+
 /// Objects go in the order in which one depends on another.
 async fn carry(
     job: &Job<'_>,
-    asked: BTreeMap<Object, BTreeSet<PlatformId>>,
-    retries: Vec<Option<String>>,
+    asked: &BTreeMap<Object, BTreeSet<PlatformId>>,
+    retries: &[Option<String>],
 ) -> Result<(), Error> {
     for (object, ids) in asked {
-        let ids: Vec<PlatformId> = ids.into_iter().collect();
-        push(job, object, &ids).await?;
+        let ids: Vec<PlatformId> = ids.iter().cloned().collect();
+        push(job, *object, &ids).await?;
     }
     for next in retries {
-        retry(job, next).await?;
+        retry(job, next.clone()).await?;
     }
     Ok(())
 }

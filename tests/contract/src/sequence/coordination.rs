@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use tandem::credit::Bucket;
+use tandem::credit::{self, Bucket, Spender, Spent};
 use tandem::cursor::Cursor;
 use tandem::data_centre::DataCentre;
 use tandem::identifier::Digest;
@@ -128,7 +128,15 @@ impl Model {
                 let bucket = bucket(subject, hour);
                 subject
                     .port()
-                    .spend_credits(&subject.ids[who], bucket, credits)
+                    .spend_credits(
+                        &subject.ids[who],
+                        bucket,
+                        Spent {
+                            spender: Spender::RoutineSync,
+                            credits,
+                            word: None,
+                        },
+                    )
                     .await
                     .unwrap();
                 self.spent.push((who, hour, credits));
@@ -143,7 +151,7 @@ impl Model {
                     .port()
                     .credits_spent(&subject.ids[who], bucket(subject, from))
                     .await;
-                assert_eq!(spent.unwrap(), expected);
+                assert_eq!(credit::spent(&spent.unwrap()).total(), expected);
             }
         }
     }

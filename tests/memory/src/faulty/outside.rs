@@ -35,6 +35,20 @@ impl<T: Queue + ?Sized> Queue for Faulty<T> {
         batch!(self, "queue", send_writeback(; messages))
     }
 
+    async fn send_writeback_later(
+        &self,
+        messages: &[Writeback],
+        delay: Duration,
+    ) -> Result<(), Error> {
+        let passage = self
+            .faults
+            .enter("queue", "send_writeback_later", true)
+            .await?;
+        let part = passage.part(messages);
+        let answer = self.inner.send_writeback_later(part, delay).await;
+        passage.leave(answer).await
+    }
+
     async fn put_back(&self, delivery: &Delivery, delay: Duration) -> Result<(), Error> {
         single!(self, "queue", put_back(delivery, delay))
     }

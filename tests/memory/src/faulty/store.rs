@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::{Timestamp, civil};
 use tandem::calculation::Mark;
 use tandem::connection::Connection;
-use tandem::credit::Bucket;
+use tandem::credit::{Bucket, Hour, Spent};
 use tandem::cursor::Cursor;
 use tandem::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
 use tandem::journal::Entry;
@@ -178,12 +178,16 @@ impl<T: Coordination + ?Sized> Coordination for Faulty<T> {
         &self,
         connection: &ConnectionId,
         bucket: Bucket,
-        credits: u64,
+        spent: Spent,
     ) -> Result<(), Error> {
-        single!(self, "store", spend_credits(connection, bucket, credits))
+        single!(self, "store", spend_credits(connection, bucket, spent))
     }
 
-    async fn credits_spent(&self, connection: &ConnectionId, from: Bucket) -> Result<u64, Error> {
+    async fn credits_spent(
+        &self,
+        connection: &ConnectionId,
+        from: Bucket,
+    ) -> Result<Vec<Hour>, Error> {
         single!(self, "store", credits_spent(connection, from))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tandem::credit::Bucket;
+use tandem::credit::{Bucket, Hour, Parts, Spent};
 use tandem::cursor::Cursor;
 use tandem::identifier::{ConnectionId, Digest, RunId};
 use tandem::lack::{Lack, Lacks};
@@ -23,7 +23,7 @@ pub(super) struct Table {
     runs: BTreeMap<ConnectionId, BTreeMap<RunId, Run>>,
     slices: BTreeMap<ConnectionId, BTreeMap<(RunId, SliceKey), Slice>>,
     oauth_states: BTreeMap<Digest, OAuthState>,
-    credits: BTreeMap<ConnectionId, BTreeMap<Bucket, u64>>,
+    credits: BTreeMap<ConnectionId, BTreeMap<Bucket, Hour>>,
     lacks: BTreeMap<ConnectionId, Lacks>,
 }
 
@@ -253,22 +253,33 @@ impl Coordination for MemoryStore {
         &self,
         connection: &ConnectionId,
         bucket: Bucket,
-        credits: u64,
+        spent: Spent,
     ) -> Result<(), Error> {
         let mut tables = self.tables();
         let buckets = &mut tables.coordination.credits;
         let buckets = buckets.entry(connection.clone()).or_default();
-        *buckets.entry(bucket).or_default() += credits;
+        let hour = buckets.entry(bucket).or_insert(Hour {
+            bucket,
+            parts: Parts::default(),
+            word: None,
+        });
+        hour.parts.add(spent.spender, spent.credits);
+        let words = [spent.word, hour.word].into_iter().flatten();
+        hour.word = words.max_by_key(|word| word.at);
         tables.writes.credits += 1;
         Ok(())
     }
 
-    async fn credits_spent(&self, connection: &ConnectionId, from: Bucket) -> Result<u64, Error> {
+    async fn credits_spent(
+        &self,
+        connection: &ConnectionId,
+        from: Bucket,
+    ) -> Result<Vec<Hour>, Error> {
         let tables = self.tables();
         let buckets = tables.coordination.credits.get(connection).into_iter();
         Ok(buckets
             .flat_map(|buckets| buckets.range(from..))
-            .map(|(_, credits)| credits)
-            .sum())
+            .map(|(_, hour)| *hour)
+            .collect())
     }
 }

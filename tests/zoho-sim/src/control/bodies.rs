@@ -83,6 +83,12 @@ pub(super) struct UserBody {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct UsageBody {
+    pub(super) credits: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct TransferBody {
     pub(super) to: String,
 }

@@ -2,7 +2,7 @@
 
 use super::bodies::{
     BulkBody, ClientBody, Clock, Delay, FieldBody, IssueBody, MergeBody, ModuleBody,
-    OrganisationBody, RevokeBody, SettingsBody, TransferBody, UserBody, WriteBody,
+    OrganisationBody, RevokeBody, SettingsBody, TransferBody, UsageBody, UserBody, WriteBody,
 };
 use super::{ControlError, Edit, RecordFlags};
 use crate::faults::{Fault, Throttle};
@@ -275,6 +275,11 @@ impl Zoho {
                 Ok(json!({ "moved": moved }))
             }
             ("GET", ["usage"]) => self.usage(org, now),
+            ("POST", ["usage"]) => {
+                let usage: UsageBody = body(request)?;
+                self.use_credits(org, usage.credits, now)?;
+                self.usage(org, now)
+            }
             ("DELETE", ["usage"]) => {
                 self.reset_usage(org)?;
                 Ok(json!({}))

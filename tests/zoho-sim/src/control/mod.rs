@@ -416,6 +416,12 @@ impl Zoho {
         }))
     }
 
+    /// Others than the clients under test use credits.
+    pub fn use_credits(&mut self, organisation: u64, credits: u32, now: Timestamp) -> Result<()> {
+        self.org(organisation)?.meter.add(credits, now);
+        Ok(())
+    }
+
     /// Forgets the credits used and the most concurrent calls.
     pub fn reset_usage(&mut self, organisation: u64) -> Result<()> {
         self.org(organisation)?.meter.reset();

@@ -65,6 +65,21 @@ fn credits_run_out_and_come_back() {
 }
 
 #[test]
+fn what_others_use_is_used() {
+    let mut world = World::new();
+    world.zoho.organisation_mut(world.org).unwrap().credit_limit = Some(100);
+    let remaining = |world: &mut World| {
+        let answer = world.get("Accounts?fields=id");
+        answer.header("X-API-CREDITS-REMAINING").map(str::to_owned)
+    };
+    assert_eq!(remaining(&mut world), None);
+    world.zoho.use_credits(world.org, 60, world.now).unwrap();
+    assert_eq!(remaining(&mut world).as_deref(), Some("38"));
+    world.zoho.use_credits(world.org, 60, world.now).unwrap();
+    refused(&world.get("Accounts?fields=id"), 429, "TOO_MANY_REQUESTS");
+}
+
+#[test]
 fn editions_have_their_limits() {
     for (edition, users, credits, concurrency) in [
         (Edition::Free, 3, 5_000, 5),

@@ -7,6 +7,31 @@ use crate::port::{Crm, FieldInfo, GrantedOrganisation};
 use crate::select::Count;
 
 #[tokio::test]
+async fn what_zoho_says_is_left_is_a_number_or_nothing() {
+    let body = r#"{"data":[{"count(id)":7}],"info":{"count":1,"more_records":false}}"#;
+    for (given, expected) in [
+        (Some(" 31042 "), Some(31_042)),
+        (Some("0"), Some(0)),
+        (Some("-12"), Some(0)),
+        (Some("many"), None),
+        (Some("12.5"), None),
+        (Some("1e3"), None),
+        (Some(""), None),
+        (Some("99999999999999999999"), None),
+        (None, None),
+    ] {
+        let plain = answer(200, body);
+        let response = match given {
+            Some(given) => with_header(plain, "x-api-credits-remaining", given),
+            None => plain,
+        };
+        let script = Script::new([Ok(response)]);
+        let reply = script.crm().count(&caller(), Count::all(Object::Account));
+        assert_eq!(reply.await.unwrap().credits_left, expected, "{given:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_question_goes_out_as_coql_and_comes_back_as_rows() {
     let body = r#"{"data":[
         {"id":"5725767000000420001","Modified_Time":"2026-11-23T11:00:00+01:00","Amount":0.10000000000000000001,"Account_Name":{"id":"7"}},
