@@ -50,6 +50,12 @@ impl Client {
         &self.endpoint
     }
 
+    /// A variable of the emulator's own environment, which its function processes inherit and those of other emulators do not have.
+    pub(crate) fn gateway_port(&self) -> String {
+        let port = self.endpoint.rsplit(':').next().unwrap_or_default();
+        format!("GATEWAY_PORT={port}")
+    }
+
     /// The region everything is deployed to.
     #[must_use]
     pub fn region(&self) -> &str {

@@ -4,13 +4,14 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::relay::{self, relay};
 use crate::stack::Stack;
 
 /// API Gateway takes no more either.
@@ -42,10 +43,7 @@ impl FrontDoor {
         let url = format!("http://{}", listener.local_addr()?);
         let target = Arc::new(OnceLock::new());
         let visitor = Visitor {
-            http: reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .no_gzip()
-                .build()?,
+            http: relay::client()?,
             target: Arc::clone(&target),
         };
         let router = Router::new().fallback(forward).with_state(visitor);
@@ -104,36 +102,6 @@ async fn forward(State(visitor): State<Visitor>, request: Request) -> Response {
 
 async fn pass(http: &reqwest::Client, target: &str, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let body = to_bytes(body, LARGEST_BODY).await?;
-    let answer = http
-        .request(parts.method, format!("{target}{path}"))
-        .headers(end_to_end(&parts.headers))
-        .body(body)
-        .send()
-        .await?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = answer.status();
-    *response.headers_mut() = end_to_end(answer.headers());
-    *response.body_mut() = Body::from(answer.bytes().await?);
-    Ok(response)
-}
-
-/// Without the headers that are about one hop only; the lengths are set anew from the body.
-fn end_to_end(headers: &HeaderMap) -> HeaderMap {
-    const ONE_HOP: [HeaderName; 5] = [
-        header::CONNECTION,
-        header::CONTENT_LENGTH,
-        header::TE,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-    ];
-    headers
-        .iter()
-        .filter(|(name, _)| !ONE_HOP.contains(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .fold(HeaderMap::new(), |mut kept, (name, value)| {
-            kept.append(name, value);
-            kept
-        })
+    relay(http, target, &parts, body).await
 }

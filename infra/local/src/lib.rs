@@ -27,9 +27,12 @@ mod functions;
 mod observe;
 mod package;
 mod place;
+mod processes;
 mod python;
+mod relay;
 mod scope;
 mod stack;
+mod turbulence;
 mod world;
 
 pub use aws::Client;
@@ -41,4 +44,5 @@ pub use observe::Depth;
 pub use place::{project_directory, target_directory};
 pub use scope::{InScope, in_scope};
 pub use stack::{DeployOptions, OauthClient, Queue, Stack, Tables};
+pub use turbulence::{Odds, Turbulence};
 pub use world::{World, WorldOptions};

@@ -1,17 +1,14 @@
 //! Working with a deployed stack, and looking inside it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use http::Method;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value, json};
 
+use crate::processes;
 use crate::stack::{Queue, Stack};
-
-const DEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// How many messages a queue holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,34 +105,10 @@ impl Stack {
     /// # Errors
     /// When there is no such function or no `/proc`.
     pub fn function_pids(&self, function: &str) -> Result<Vec<i32>> {
-        let name = format!("AWS_LAMBDA_FUNCTION_NAME={}", self.function(function)?);
-        let endpoint = format!("AWS_ENDPOINT_URL={}", self.client.endpoint());
-        let mut found = Vec::new();
-        for entry in
-            fs::read_dir("/proc").context("function processes can be found on Linux only")?
-        {
-            let entry = entry?;
-            let Some(pid) = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok())
-            else {
-                continue;
-            };
-            // Processes come and go meanwhile, and those of other users cannot be read.
-            let Ok(environment) = fs::read(entry.path().join("environ")) else {
-                continue;
-            };
-            let has = |wanted: &str| {
-                environment
-                    .split(|byte| *byte == 0)
-                    .any(|variable| variable == wanted.as_bytes())
-            };
-            if has(&name) && has(&endpoint) {
-                found.push(pid);
-            }
-        }
-        Ok(found)
+        processes::with_environment(&[
+            format!("{}={}", processes::FUNCTION_NAME, self.function(function)?),
+            self.client.gateway_port(),
+        ])
     }
 
     /// Kills a function's processes as a crash of the machine would, and returns how many there were once they are gone.
@@ -145,19 +118,9 @@ impl Stack {
     /// # Errors
     /// When there is no such function or no `/proc`, or a process does not die.
     pub async fn kill_function(&self, function: &str) -> Result<usize> {
-        let mut killed = self.function_pids(function)?;
-        killed.retain(|pid| {
-            Pid::from_raw(*pid).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
-        });
-        let deadline = Instant::now() + DEAD_WITHIN;
-        // A process that is about to die would still be given the next event.
-        while killed.iter().any(|pid| is_alive(*pid)) {
-            if Instant::now() > deadline {
-                bail!("a process of {function} outlives its killing: {killed:?}");
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(killed.len())
+        processes::kill(self.function_pids(function)?)
+            .await
+            .with_context(|| format!("killing {function}"))
     }
 
     /// Everything in a table, as plain JSON: for tests and the demo's own view.
@@ -232,6 +195,20 @@ impl Stack {
         }
     }
 
+    /// The bodies of a queue's messages, those that are being worked on included.
+    ///
+    /// # Errors
+    /// When there is no such queue.
+    pub async fn messages(&self, queue: &str) -> Result<Vec<String>> {
+        let url = &self.queue(queue)?.url;
+        let queues = self.all_messages().await?;
+        let messages = queues.get(url).and_then(Value::as_array);
+        let bodies = messages.into_iter().flatten();
+        Ok(bodies
+            .filter_map(|message| message["Body"].as_str().map(str::to_owned))
+            .collect())
+    }
+
     /// Puts every dead letter back onto its queue and returns how many there were.
     ///
     /// # Errors
@@ -269,36 +246,32 @@ impl Stack {
         }
     }
 
-    /// All queues of the emulator in one look, by their URLs.
+    /// How full all queues of the emulator are, in one look, by their URLs.
     async fn depths(&self) -> Result<BTreeMap<String, Depth>> {
+        let queues = self.all_messages().await?.into_iter();
+        Ok(queues
+            .map(|(url, messages)| (url, depth(&messages)))
+            .collect())
+    }
+
+    /// All messages of all queues of the emulator in one look, by the queues' URLs.
+    async fn all_messages(&self) -> Result<Map<String, Value>> {
         let path = "/_ministack/sqs/messages";
         let answer = self
             .client
             .rest(Method::GET, "sqs", path, Vec::new())
             .await?;
-        let answer: Value = serde_json::from_slice(&answer.body)?;
+        let mut answer: Value = serde_json::from_slice(&answer.body)?;
         let place = format!(
             "/messages/{}/{}",
             self.client.access_key(),
             self.client.region()
         );
-        let queues = answer
-            .pointer(&place)
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten();
-        Ok(queues
-            .map(|(url, messages)| (url.clone(), depth(messages)))
-            .collect())
+        match answer.pointer_mut(&place).map(Value::take) {
+            Some(Value::Object(queues)) => Ok(queues),
+            _ => Ok(Map::new()),
+        }
     }
-}
-
-/// Whether a process still has to end. One that ended and waits for its parent to notice is a zombie.
-fn is_alive(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The state follows the name, which is in brackets and may hold anything.
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 fn depth(messages: &Value) -> Depth {

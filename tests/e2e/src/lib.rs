@@ -1,5 +1,7 @@
 //! Stories on the deployed template: production's own binaries and template on the emulator, with a simulated Zoho.
 
+pub mod chaos;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,14 +25,22 @@ static EMULATOR: OnceCell<Emulator> = OnceCell::const_new();
 /// # Errors
 /// When it can't be set up.
 pub async fn world(name: &str, accounts: usize) -> Result<World> {
-    let emulator = EMULATOR
-        .get_or_try_init(|| Emulator::start(EmulatorOptions::default()))
-        .await?;
-    let functions = build_functions()?;
     let organisation = OrganisationSpec {
         accounts,
         ..OrganisationSpec::small(11)
     };
+    world_of(name, organisation).await
+}
+
+/// A world of its own for a story, with this organisation.
+///
+/// # Errors
+/// When it can't be set up.
+pub async fn world_of(name: &str, organisation: OrganisationSpec) -> Result<World> {
+    let emulator = EMULATOR
+        .get_or_try_init(|| Emulator::start(EmulatorOptions::default()))
+        .await?;
+    let functions = build_functions()?;
     let options = WorldOptions {
         name: name.to_owned(),
         organisation: Some(organisation),
@@ -116,7 +126,15 @@ pub async fn content(world: &World) -> Result<BTreeMap<String, Value>> {
             key,
             pick(
                 &item,
-                &["fields", "base", "pending", "zoho_id", "parked", "removed"],
+                &[
+                    "fields",
+                    "base",
+                    "base_as_fields",
+                    "pending",
+                    "zoho_id",
+                    "parked",
+                    "removed",
+                ],
             ),
         );
     }

@@ -1,9 +1,11 @@
 //! The stories.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use e2e::{BUDGET, CONNECTION, connect, content, enable, ended, ids, world};
+use e2e::{BUDGET, CONNECTION, connect, content, enable, ended, ids, settings, world, world_of};
 use serde_json::{Value, json};
+use zoho_sim::OrganisationSpec;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_killed_in_the_middle_and_messages_delivered_twice_lead_to_the_same_tables() {
@@ -71,6 +73,76 @@ async fn workers_killed_in_the_middle_and_messages_delivered_twice_lead_to_the_s
     for (key, item) in &calm {
         assert_eq!(item, &stormy[key], "{key}");
     }
+}
+
+/// How many accounts make three slices: one is cut about every 10,000 rows.
+const LARGE: usize = 21_000;
+
+/// The first full sync leaves the marks at which the second is cut. Few accounts are in scope, so that little has to be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_object_is_read_in_slices_side_by_side() {
+    let organisation = OrganisationSpec {
+        accounts: LARGE,
+        contacts: Some(100),
+        deals: Some(50),
+        tasks: Some(50),
+        users: Some(5),
+        ..OrganisationSpec::small(11)
+    };
+    let world = world_of("e2e-slices", organisation).await.unwrap();
+    connect(&world).await.unwrap();
+    let mut settings = settings();
+    settings["objects"]["account"]["filter"]["where"] =
+        json!({ "field": "Employees", "comparator": "less_than", "value": 1_000 });
+    world
+        .console
+        .save_settings(CONNECTION, &settings)
+        .await
+        .unwrap();
+    let rows_read = |run: &Value| -> Vec<u64> {
+        let slices = run["slices"].as_array().unwrap().iter();
+        let of_accounts = slices.filter(|slice| slice["object"] == "account");
+        of_accounts
+            .filter_map(|slice| slice["counters"]["rows_read"].as_u64())
+            .collect()
+    };
+    let first = enable(&world).await.unwrap();
+    let first = ended(&world, &first).await.unwrap();
+    assert_eq!(first["status"], "complete", "{first}");
+    assert_eq!(rows_read(&first), [LARGE as u64]);
+    let before = content(&world).await.unwrap();
+
+    let request = {
+        let mut zoho = world.zoho().unwrap().zoho();
+        zoho.faults.delay_ms = 100;
+        zoho.journal.latest()
+    };
+    let night = world.console.start_run(CONNECTION, "full").await.unwrap();
+    let night = ended(&world, &night).await.unwrap();
+    assert_eq!(night["status"], "complete", "{night}");
+    let read = rows_read(&night);
+    assert_eq!(read.len(), 3, "{read:?}");
+    assert_eq!(read.iter().sum::<u64>(), LARGE as u64, "{read:?}");
+    // A slice is known by its upper bound; the last has none.
+    let slices: Vec<String> = {
+        let zoho = world.zoho().unwrap().zoho();
+        let queries = zoho.journal.since(request);
+        let queries = queries
+            .filter_map(|served| served.coql.as_deref())
+            .filter(|coql| coql.contains(" from Accounts where ") && coql.contains("order by id"));
+        queries
+            .map(|coql| coql.split_once("id <= ").map_or("", |(_, bound)| bound))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(
+        slices.iter().collect::<BTreeSet<_>>().len(),
+        3,
+        "{slices:?}"
+    );
+    let switches = slices.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    assert!(switches > 2, "one after the other: {slices:?}");
+    assert_eq!(before, content(&world).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

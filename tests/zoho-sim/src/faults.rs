@@ -3,6 +3,7 @@
 use crate::request::Refusal;
 use http::Method;
 use jiff::Timestamp;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 /// When a failure strikes.
@@ -102,11 +103,64 @@ pub struct Throttle {
     pub retry_after: Option<u32>,
 }
 
+/// Failures at random, as a seed decides.
+#[derive(Debug)]
+pub struct Storm {
+    random: StdRng,
+    per_mille: u32,
+    /// How often it struck.
+    struck: u64,
+}
+
+/// What a throttled call is told, in seconds, when it storms.
+const BREATH: u32 = 1;
+
+impl Storm {
+    fn strikes(&mut self) -> bool {
+        let strikes = self.random.random_range(0..1_000) < self.per_mille;
+        self.struck += u64::from(strikes);
+        strikes
+    }
+
+    fn refusal(&mut self) -> Option<Refusal> {
+        if self.random.random_range(0..4) != 0 || !self.strikes() {
+            return None;
+        }
+        let mut refusal = too_many();
+        refusal.retry_after = Some(BREATH);
+        Some(refusal)
+    }
+
+    fn fault(&mut self) -> Option<Fault> {
+        if !self.strikes() {
+            return None;
+        }
+        let (kind, moment) = (
+            self.random.random_range(0..3),
+            match self.random.random() {
+                true => Moment::Before,
+                false => Moment::After,
+            },
+        );
+        let status = match kind {
+            0 => 0,
+            1 => 500,
+            _ => 503,
+        };
+        Some(Fault {
+            status,
+            moment,
+            ..Fault::default()
+        })
+    }
+}
+
 /// All failures on order.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Faults {
     faults: Vec<Fault>,
     throttles: Vec<Throttle>,
+    storm: Option<Storm>,
     /// How long every answer takes, in milliseconds. Only the server waits.
     pub delay_ms: u64,
 }
@@ -120,6 +174,20 @@ impl Faults {
     /// Orders refusals.
     pub fn throttle(&mut self, throttle: Throttle) {
         self.throttles.push(throttle);
+    }
+
+    /// Lets so many of a thousand requests fail, before or after their effect, and a quarter as many be refused because there were too many.
+    pub fn storm(&mut self, seed: u64, per_mille: u32) {
+        self.storm = Some(Storm {
+            random: StdRng::seed_from_u64(seed),
+            per_mille,
+            struck: 0,
+        });
+    }
+
+    /// How often the storm struck so far.
+    pub fn struck(&self) -> u64 {
+        self.storm.as_ref().map_or(0, |storm| storm.struck)
     }
 
     /// Takes all orders back.
@@ -138,10 +206,13 @@ impl Faults {
         path: &str,
         organisation: Option<u64>,
     ) -> Option<Fault> {
-        let at = self
+        let ordered = self
             .faults
             .iter()
-            .position(|fault| fault.applies(method, path, organisation))?;
+            .position(|fault| fault.applies(method, path, organisation));
+        let Some(at) = ordered else {
+            return self.storm.as_mut().and_then(Storm::fault);
+        };
         let fault = self.faults.get_mut(at)?;
         if fault.skip > 0 {
             fault.skip -= 1;
@@ -161,13 +232,19 @@ impl Faults {
         });
         let throttle = self.throttles.iter_mut().find(|throttle| {
             throttle.organisation.is_none() || throttle.organisation == Some(organisation)
-        })?;
+        });
+        let Some(throttle) = throttle else {
+            return self.storm.as_mut()?.refusal();
+        };
         if let Some(calls) = &mut throttle.calls {
             *calls = calls.saturating_sub(1);
         }
-        let mut refusal =
-            Refusal::too_many("You have crossed the maximum number of API calls allowed");
+        let mut refusal = too_many();
         refusal.retry_after = throttle.retry_after;
         Some(refusal)
     }
+}
+
+fn too_many() -> Refusal {
+    Refusal::too_many("You have crossed the maximum number of API calls allowed")
 }

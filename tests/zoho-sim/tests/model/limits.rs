@@ -195,6 +195,37 @@ fn failures_strike_before_or_after_the_effect() {
 }
 
 #[test]
+fn a_storm_strikes_as_its_seed_says_until_it_is_cleared() {
+    let strikes = |seed| {
+        let mut world = World::new();
+        world.zoho.faults.storm(seed, 200);
+        let answers: Vec<(u16, bool)> = (0..200)
+            .map(|_| {
+                let answer = world.get("Accounts?fields=id");
+                (answer.status, answer.is_lost())
+            })
+            .collect();
+        let failed = answers
+            .iter()
+            .filter(|(status, lost)| *lost || *status != 200);
+        assert_eq!(failed.count() as u64, world.zoho.faults.struck());
+        world.zoho.faults.clear();
+        assert!((0..50).all(|_| world.get("Accounts?fields=id").status == 200));
+        answers
+    };
+    let first = strikes(1);
+    assert_eq!(first, strikes(1));
+    assert_ne!(first, strikes(2));
+    for wanted in [429, 500, 503] {
+        assert!(
+            first.iter().any(|(status, _)| *status == wanted),
+            "{wanted}"
+        );
+    }
+    assert!(first.iter().any(|(_, lost)| *lost));
+}
+
+#[test]
 fn the_token_endpoint_fails_on_order_too() {
     let mut world = World::new();
     world.zoho.faults.fail(Fault {

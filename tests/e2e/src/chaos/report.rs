@@ -1,0 +1,98 @@
+//! What a seed came to.
+
+use std::fmt;
+
+use tandem_local::FUNCTIONS;
+
+use super::storm::Struck;
+
+/// A story that held.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// How long all of it took.
+    pub seconds: f64,
+    /// How long the calm world took of that.
+    pub calm_seconds: f64,
+    /// How long the stormy world took until everything had drained.
+    pub stormy_seconds: f64,
+    /// What the storm did.
+    pub storm: Struck,
+    /// Runs that stood still because whoever started them died before sending their messages.
+    pub forgotten: u64,
+    /// In how many records and links the tables differed right after the storm, before the night that followed.
+    pub differences_at_once: usize,
+    /// Calls that wrote to the records or the links in the quiet night.
+    pub quiet_writes: u64,
+}
+
+impl Report {
+    pub(super) fn new(seed: u64, calm_seconds: f64) -> Self {
+        Self {
+            seed,
+            seconds: 0.0,
+            calm_seconds,
+            stormy_seconds: 0.0,
+            storm: Struck::default(),
+            forgotten: 0,
+            differences_at_once: 0,
+            quiet_writes: 0,
+        }
+    }
+
+    /// How many processes were killed, at their calls and at any moment, of functions whose names contain this.
+    #[must_use]
+    pub fn killed(&self, function: &str) -> u64 {
+        let at_calls = self.storm.calls.iter();
+        let at_calls = at_calls
+            .filter(|(what, _)| what.starts_with("killed ") && what.contains(function))
+            .map(|(_, number)| number);
+        let any_time = self.storm.killed.iter();
+        let any_time = any_time
+            .filter(|(name, _)| name.contains(function))
+            .map(|(_, number)| number);
+        at_calls.chain(any_time).sum()
+    }
+
+    /// How many calls to AWS failed or came late.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        let calls = self.storm.calls.iter();
+        calls
+            .filter(|(what, _)| !what.starts_with("killed "))
+            .map(|(_, number)| number)
+            .sum()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by_function = FUNCTIONS
+            .iter()
+            .map(|function| (function, self.killed(function)))
+            .filter(|(_, killed)| *killed > 0);
+        let by_function: Vec<String> = by_function
+            .map(|(function, killed)| format!("{function} {killed}"))
+            .collect();
+        write!(
+            formatter,
+            "seed {}: held in {:.0} s (calm {:.0} s, stormy until drained {:.0} s); {} processes killed ({}), {} calls to AWS and {} to Zoho struck, \
+             {} messages doubled, {} dead letters sent again, {} runs forgotten; {} differences before the next night, {} writes in the quiet \
+             night",
+            self.seed,
+            self.seconds,
+            self.calm_seconds,
+            self.stormy_seconds,
+            self.killed(""),
+            by_function.join(", "),
+            self.failed(),
+            self.storm.zoho,
+            self.storm.doubled,
+            self.storm.redriven,
+            self.forgotten,
+            self.differences_at_once,
+            self.quiet_writes,
+        )
+    }
+}

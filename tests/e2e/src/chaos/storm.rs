@@ -1,0 +1,122 @@
+//! The storm: what strikes while the tale is told.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::Value;
+use tandem_local::{FUNCTIONS, Odds, QUEUES, Turbulence, World};
+
+use super::tale::redrive;
+use crate::CONNECTION;
+
+/// How many of a thousand requests to Zoho fail.
+const ZOHO_FAILURES: u32 = 120;
+
+/// How long Zoho takes to answer, so that functions also die while they wait.
+const ZOHO_DELAY_MS: u64 = 20;
+
+/// How long dead letters lie.
+const REDRIVEN_EVERY: Duration = Duration::from_secs(1);
+
+/// What a storm did.
+#[derive(Clone, Debug, Default)]
+pub struct Struck {
+    /// Calls to AWS by what befell them and who made them.
+    pub calls: BTreeMap<String, u64>,
+    /// Requests to Zoho.
+    pub zoho: u64,
+    /// Processes killed at any moment, by function.
+    pub killed: BTreeMap<String, u64>,
+    /// Messages sent twice.
+    pub doubled: u64,
+    /// Dead letters sent again.
+    pub redriven: u64,
+}
+
+/// A storm over a world.
+pub(super) struct Storm<'a> {
+    turbulence: &'a Turbulence,
+    world: &'a World,
+    seed: u64,
+}
+
+impl<'a> Storm<'a> {
+    pub(super) fn rise(turbulence: &'a Turbulence, world: &'a World, seed: u64) -> Result<Self> {
+        let odds = Odds {
+            seed,
+            failures: 15,
+            kills: 5,
+            kills_of_planners: 60,
+            patience: Duration::from_secs(1),
+        };
+        turbulence.storm(&world.stack, odds);
+        let mut zoho = world.zoho()?.zoho();
+        zoho.faults.storm(seed, ZOHO_FAILURES);
+        zoho.faults.delay_ms = ZOHO_DELAY_MS;
+        Ok(Self {
+            turbulence,
+            world,
+            seed,
+        })
+    }
+
+    /// Rages until it is dropped: doubles messages, kills processes, and sends dead letters again.
+    pub(super) async fn rage(&self, struck: &mut Struck) -> Result<Infallible> {
+        let mut random = StdRng::seed_from_u64(self.seed);
+        let mut redriven = Instant::now();
+        loop {
+            tokio::time::sleep(Duration::from_millis(random.random_range(50..250))).await;
+            match random.random_range(0..5) {
+                0 => {
+                    let function = FUNCTIONS[random.random_range(0..FUNCTIONS.len())];
+                    let killed = self.world.stack.kill_function(function).await?;
+                    if killed > 0 {
+                        *struck.killed.entry(function.to_owned()).or_default() += killed as u64;
+                    }
+                }
+                1 | 2 => struck.doubled += self.double(&mut random).await?,
+                _ => {}
+            }
+            if redriven.elapsed() > REDRIVEN_EVERY {
+                for queue in QUEUES {
+                    // The console dies like all others.
+                    struck.redriven += redrive(self.world, queue).await.unwrap_or_default();
+                }
+                redriven = Instant::now();
+            }
+        }
+    }
+
+    /// Sends a message of any queue once more. Edits come twice only as the queue itself delivers them: another message is another edit.
+    async fn double(&self, random: &mut StdRng) -> Result<u64> {
+        let stack = &self.world.stack;
+        let mut messages = Vec::new();
+        for queue in QUEUES {
+            for body in stack.messages(queue).await? {
+                let kind = serde_json::from_str::<Value>(&body)?["kind"].clone();
+                if kind != "edit" {
+                    messages.push((queue, body));
+                }
+            }
+        }
+        if messages.is_empty() {
+            return Ok(0);
+        }
+        let (queue, body) = messages.swap_remove(random.random_range(0..messages.len()));
+        stack.send(queue, CONNECTION, &body).await?;
+        Ok(1)
+    }
+
+    /// Lets it pass.
+    pub(super) fn end(self, struck: &mut Struck) -> Result<()> {
+        struck.calls = self.turbulence.calm();
+        let mut zoho = self.world.zoho()?.zoho();
+        struck.zoho = zoho.faults.struck();
+        zoho.faults.clear();
+        Ok(())
+    }
+}
