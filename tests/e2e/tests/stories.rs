@@ -124,15 +124,17 @@ async fn a_large_object_is_read_in_slices_side_by_side() {
     assert_eq!(read.len(), 3, "{read:?}");
     assert_eq!(read.iter().sum::<u64>(), LARGE as u64, "{read:?}");
     // A slice is known by its upper bound; the last has none.
-    let zoho = world.zoho().unwrap().zoho();
-    let queries = zoho
-        .journal
-        .since(request)
-        .filter_map(|served| served.coql.as_deref())
-        .filter(|coql| coql.contains(" from Accounts where ") && coql.contains("order by id"));
-    let slices: Vec<&str> = queries
-        .map(|coql| coql.split_once("id <= ").map_or("", |(_, bound)| bound))
-        .collect();
+    let slices: Vec<String> = {
+        let zoho = world.zoho().unwrap().zoho();
+        let queries = zoho.journal.since(request);
+        let queries = queries
+            .filter_map(|served| served.coql.as_deref())
+            .filter(|coql| coql.contains(" from Accounts where ") && coql.contains("order by id"));
+        queries
+            .map(|coql| coql.split_once("id <= ").map_or("", |(_, bound)| bound))
+            .map(str::to_owned)
+            .collect()
+    };
     assert_eq!(
         slices.iter().collect::<BTreeSet<_>>().len(),
         3,
@@ -140,7 +142,6 @@ async fn a_large_object_is_read_in_slices_side_by_side() {
     );
     let switches = slices.windows(2).filter(|pair| pair[0] != pair[1]).count();
     assert!(switches > 2, "one after the other: {slices:?}");
-    drop(zoho);
     assert_eq!(before, content(&world).await.unwrap());
 }
 

@@ -142,8 +142,8 @@ impl Look {
             _ => ("Contacts", edit.field.1),
         };
         let rows = self.rows[module].iter();
-        let same = rows.filter(|row| row["id"] == record["zoho_id"]);
-        let row = same.last().context("its row is not in Zoho")?;
+        let mut same = rows.filter(|row| row["id"] == record["zoho_id"]);
+        let row = same.next().context("its row is not in Zoho")?;
         let having = self.rows[module]
             .iter()
             .filter(|row| row[field] == edit.value.as_str())

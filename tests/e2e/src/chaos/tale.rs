@@ -75,24 +75,29 @@ impl<'a> Tale<'a> {
         self.silence().await
     }
 
-    /// A full sync that the planner starts, as at night.
+    /// A full sync, as at night.
     pub(super) async fn night(&mut self) -> Result<()> {
         let latest = self.latest("full").await?;
         self.sync("full", latest).await.context("a night")?;
         self.silence().await
     }
 
-    /// Lets everything drain, dead letters included.
+    /// Lets everything drain, dead letters included. One that a console was sending again when it died shows only after a while.
     pub(super) async fn drain(&mut self) -> Result<()> {
+        let deadline = Instant::now() + BUDGET;
         loop {
-            self.world.stack.wait_until_idle(BUDGET).await?;
-            let mut moved = 0;
-            for queue in QUEUES {
-                moved += redrive(self.world, queue).await?;
-            }
-            if moved == 0 {
+            self.silence().await?;
+            if self.is_idle().await? {
                 return Ok(());
             }
+            for queue in QUEUES {
+                redrive(self.world, queue).await?;
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "there are dead letters that are not sent again"
+            );
+            tokio::time::sleep(AGAIN).await;
         }
     }
 
@@ -200,12 +205,13 @@ impl<'a> Tale<'a> {
             .and_then(|run| run["id"].as_str().map(str::to_owned)))
     }
 
-    /// Lets the connection's time come, and the schedule's function look. That it fails is its own answer.
+    /// Lets somebody start a run: a full sync by hand, a routine sync by the poller when its time has come. That it fails is its own answer.
     async fn come_due(&self, kind: &str) -> Result<Result<()>> {
-        let function = match kind {
-            "full" => "full-sync",
-            _ => "poller",
-        };
+        if kind == "full" {
+            // The planner's own messages wait for the connection's moment in the quarter of an hour.
+            let started = self.world.console.start_run(CONNECTION, kind).await;
+            return Ok(started.map(drop));
+        }
         let past = TOO_LONG_AGO.parse::<jiff::Timestamp>()?;
         self.amend(
             json!({ "pk": { "S": "connection" }, "sk": { "S": CONNECTION } }),
@@ -218,7 +224,7 @@ impl<'a> Tale<'a> {
             ],
         )
         .await?;
-        let looked = self.world.stack.invoke(function, &json!({})).await;
+        let looked = self.world.stack.invoke("poller", &json!({})).await;
         Ok(looked.map(drop))
     }
 
