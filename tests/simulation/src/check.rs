@@ -341,6 +341,10 @@ impl<'a> Platform<'a> {
                 .filter(|deal| deal.account() == Some(&account.id))
                 .count();
             let shown = account.fields.get(&name("deals"));
+            // An account that only the platform has may wait for its first deal: nobody asks again for an edit that was cut off.
+            if account.zoho_id.is_none() && deals == 0 && shown.is_none() {
+                continue;
+            }
             ensure!(
                 shown == Some(&Value::Integer(i64::try_from(deals)?)),
                 "account {} shows {shown:?} deals of {deals}",

@@ -116,7 +116,7 @@ async fn a_retry_cut_off_anywhere_comes_to_the_same() {
         let cut_off = faults.run(story.handle_writeback(&held.message)).await;
         story.world.faults.clear();
         // The lease of one that ended amid a creation runs out.
-        story.pass(SignedDuration::from_mins(2));
+        story.pass(jiff::SignedDuration::from_mins(2));
         story.handle_writeback(&held.message).await.unwrap();
         story.pass(tandem::connection::ROUTINE_INTERVAL);
         story.tick().await.unwrap();
