@@ -169,3 +169,16 @@ async fn zoho_comes_over_an_edit_that_can_not_be_written() {
     );
     assert!(record.pending.is_empty() && record.parked.is_none());
 }
+
+#[tokio::test]
+async fn a_retry_of_what_names_something_missing_comes_to_an_end() {
+    let story = synced(editable()).await;
+    let fields = json!({ "name": "New" });
+    story.edit(Object::Account, "A-new", fields).await.unwrap();
+    let fields = json!({ "subject": "Call", "account": "A-new" });
+    story.edit(Object::Task, "t-1", fields).await.unwrap();
+    let before = code(&story, Object::Task, "t-1").await;
+    assert!(before.is_some());
+    story.full_sync().await.unwrap();
+    assert_eq!(code(&story, Object::Task, "t-1").await, before);
+}
