@@ -412,6 +412,28 @@ mod tests {
     }
 
     #[test]
+    fn an_older_row_than_the_last_takes_nothing_back() {
+        let mut before = record("base", Some(("ours", 10)));
+        before.zoho_modified_time = Some(at(600));
+        let plan = plan("zoho_wins");
+        let older = theirs("older", 599);
+        assert!(!merge(&before, Some(&older), &plan, &moment()).changed);
+        let later = theirs("later", 600);
+        assert!(merge(&before, Some(&later), &plan, &moment()).changed);
+        let written = Fields::from([(name(), text("ours"))]);
+        let settled = settle(
+            &before,
+            &written,
+            Some(&older),
+            &plan,
+            &moment(),
+            Action::Pushed,
+        );
+        assert_eq!(settled.pending, before.pending, "it is looked at once more");
+        assert_eq!(settled.base, before.base);
+    }
+
+    #[test]
     fn nothing_new_changes_nothing() {
         let before = record("base", None);
         let merged = merge(

@@ -29,7 +29,7 @@ pub(crate) enum Turn {
     /// It goes on.
     Goes,
     /// It came to an end.
-    Came(Came),
+    Came(Box<Came>),
     /// It was killed by a failure on order.
     Killed,
     /// Nobody is under way.
@@ -108,7 +108,7 @@ impl Crew {
                 match came {
                     Ok(came) => {
                         recorder.say(|| format!("      {number} {}", came.words()));
-                        Turn::Came(came)
+                        Turn::Came(Box::new(came))
                     }
                     Err(Crashed) => {
                         recorder.say(|| format!("      {number} is killed in its call"));

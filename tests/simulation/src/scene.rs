@@ -19,7 +19,8 @@ use crate::recorder::Recorder;
 /// When every seed begins.
 const BEGINNING: &str = "2026-11-23T10:00:00Z";
 
-const NAMES: [&str; 3] = ["acme", "birch", "cedar"];
+/// Names that no generated text contains.
+const NAMES: [&str; 3] = ["acmeq", "birchq", "cedarq"];
 
 /// The platform, Zoho and the connections.
 pub(crate) struct Scene<'a> {
@@ -61,8 +62,20 @@ impl<'a> Scene<'a> {
                 name: format!("{name} Ltd"),
                 ..OrganisationSpec::small(dice.number())
             };
-            let story = Story::beside(&world, &zoho, name, &spec, settings(&mut dice)).await?;
-            if dice.once_in(2) {
+            let mut document = settings(&mut dice);
+            let (synced, holding) = (dice.once_in(2), dice.once_in(3));
+            if holding {
+                document["removal_guard"] = json!({ "percent": 0, "records": 0 });
+            }
+            let story = Story::beside(&world, &zoho, name, &spec, document).await?;
+            if synced {
+                story.full_sync().await?;
+            }
+            if synced && holding {
+                // Some removals wait for a person from the beginning.
+                for id in story.present(Object::Contact).into_iter().take(1) {
+                    story.zoho_deletes("Contacts", &id)?;
+                }
                 story.full_sync().await?;
             }
             sides.push(Side {

@@ -41,8 +41,8 @@ pub enum Step {
     PlatformKnows(u64),
     /// The platform puts a record into a segment, or takes it out.
     PlatformSegments(u64),
-    /// The platform edits a removed record, which is refused.
-    PlatformEditsRemoved(u64),
+    /// The platform asks for what it may not have: to edit a removed record, or a deal.
+    PlatformErrs(u64),
     /// The platform edits several records at once.
     PlatformEditsMany(u64),
     /// Zoho forgets an access token early.
@@ -133,7 +133,7 @@ kinds! {
     ZohoClock 1,
     PlatformKnows 3,
     PlatformSegments 3,
-    PlatformEditsRemoved 1,
+    PlatformErrs 1,
     PlatformEditsMany 2,
     TokenExpires 1,
     Revokes 1,

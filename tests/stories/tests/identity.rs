@@ -177,3 +177,23 @@ async fn a_contacts_email_is_compared_trimmed_and_without_case() {
         "shown as Zoho has it"
     );
 }
+
+#[tokio::test]
+async fn an_edit_on_its_way_does_not_hide_that_the_external_id_changed() {
+    let settings = json!({ "objects": { "account": {
+        "custom_fields": { "health": "decimal" },
+        "mappings": [{ "zoho": "Health_Score", "platform": "health", "editable": true }]
+    } } });
+    let story = Story::begin(24, settings).await.unwrap();
+    story.full_sync().await.unwrap();
+    let id = story.some_account();
+    let record = story.record(Object::Account, &id).await.unwrap();
+    let zoho = record.zoho_id.unwrap().to_string();
+    let renamed = json!({ "External_ID": "R-1" });
+    story.zoho_edits("Accounts", &zoho, &renamed).unwrap();
+    let fields = json!({ "health": "7" });
+    story.edit(Object::Account, &id, fields).await.unwrap();
+    story.routine_sync().await.unwrap();
+    let found = platform_id(&story, Object::Account, &zoho);
+    assert_eq!(found.as_deref(), Some("R-1"));
+}

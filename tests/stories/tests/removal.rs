@@ -11,10 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use stories::Story;
 use tandem::flow::job::Deadline;
-use tandem::flow::{removal, restore};
+use tandem::flow::{removal, restore, runs};
 use tandem::object::Object;
 use tandem::record::RemovalReason;
-use tandem::run::Counter;
+use tandem::run::{Counter, RunKind};
+use tandem_memory::{Fault, When};
 
 fn guarded() -> Value {
     json!({ "removal_guard": { "percent": 5, "records": 1 }, "objects": { "account": { "filter":
@@ -182,4 +183,28 @@ async fn a_removed_account_is_restored_by_hand_with_what_belongs_to_it() {
             .to_string()
             .contains("there is no account")
     );
+}
+
+#[tokio::test]
+async fn what_was_deleted_before_its_link_was_stored_is_removed_too() {
+    let story = Story::begin(24, json!({})).await.unwrap();
+    story.full_sync().await.unwrap();
+    let account = story.present(Object::Account).pop_first().unwrap();
+    let values =
+        json!({ "Subject": "Brief", "What_Id": { "id": account }, "$se_module": "Accounts" });
+    let task = story.zoho_creates("Tasks", &values).unwrap();
+    story.pass(SignedDuration::from_mins(15));
+    let (ports, connection) = (story.ports(), story.connection());
+    let started = runs::start(&ports, &connection, RunKind::Routine).await;
+    started.unwrap();
+    let faults = &story.world.faults;
+    faults.always("save_links", Fault::Crash(When::Before));
+    for held in story.world.queue.work.take_all() {
+        drop(faults.run(story.handle_work(&held.message)).await);
+    }
+    faults.clear();
+    assert!(story.record_of(Object::Task, &task).is_some(), "it came in");
+    story.zoho_deletes("Tasks", &task).unwrap();
+    story.full_sync().await.unwrap();
+    assert!(story.record_of(Object::Task, &task).is_none());
 }

@@ -19,7 +19,7 @@ use crate::scene::{Scene, Side, settings};
 use crate::{Reached, Step};
 
 /// What the reports name beside the kinds of steps.
-pub(crate) const FAULTS: [&str; 12] = [
+pub(crate) const FAULTS: [&str; 16] = [
     "a port failed before its effect",
     "a port failed amid a batch",
     "a port failed after its effect",
@@ -32,6 +32,10 @@ pub(crate) const FAULTS: [&str; 12] = [
     "a message came while its handler was at it",
     "a message was a dead letter",
     "three handlers were at it at once",
+    "an edit was accepted",
+    "an edit was refused",
+    "R2: a held removal was approved",
+    "R2: a held removal was rejected",
 ];
 
 /// How often a message may fail when nothing goes wrong any more.
@@ -115,7 +119,7 @@ impl<'a> Hand<'a> {
             }
             Step::PlatformKnows(_) => self.knows(&mut dice)?,
             Step::PlatformSegments(_) => self.segments(&mut dice)?,
-            Step::PlatformEditsRemoved(_) => self.edits_removed(&mut dice)?,
+            Step::PlatformErrs(_) => self.errs(&mut dice)?,
             Step::PlatformEditsMany(_) => self.edits_many(&mut dice)?,
             Step::TokenExpires(_) => {
                 let side = self.side(&mut dice);
@@ -228,7 +232,7 @@ impl<'a> Hand<'a> {
         let goes = match turn {
             Turn::Goes => true,
             Turn::Came(came) => {
-                self.came(came);
+                self.came(*came);
                 false
             }
             Turn::Killed => {

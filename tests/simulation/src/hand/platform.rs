@@ -148,16 +148,16 @@ impl Hand<'_> {
         Ok(true)
     }
 
-    pub(super) fn edits_removed(&mut self, dice: &mut Dice) -> Result<bool> {
+    pub(super) fn errs(&mut self, dice: &mut Dice) -> Result<bool> {
         let side = self.side(dice);
         let connection = self.at(side).story.connection();
         let mut records = self.scene.world.store.all_records(&connection);
-        records.retain(|record| record.removed.is_some() && record.object == Object::Account);
+        records.retain(|record| record.removed.is_some() || record.object == Object::Deal);
         let Some(record) = dice.pick(&records) else {
             return Ok(false);
         };
-        let edit = serde_json::from_value(json!({ "id": record.id, "fields": { "health": "1" } }))?;
-        self.asks(side, Object::Account, vec![edit]);
+        let edit = serde_json::from_value(json!({ "id": record.id, "fields": { "name": "1" } }))?;
+        self.asks(side, record.object, vec![edit]);
         Ok(true)
     }
 

@@ -179,3 +179,21 @@ async fn what_would_belong_to_nothing_is_not_created_until_it_names_an_account()
             .is_none()
     );
 }
+
+#[tokio::test]
+async fn two_functions_at_once_create_one_record() {
+    for seed in 0..12 {
+        let story = synced(editable()).await;
+        let fields = json!({ "subject": "Twice", "account": story.some_account() });
+        story.submit(Object::Task, "t-2", fields).await.unwrap();
+        let push = story.world.queue.take_writeback().unwrap().message;
+        story.world.faults.give_way(true);
+        let entropy = tandem_memory::SeededEntropy::new(seed);
+        let handle = async || drop(story.handle_writeback(&push).await);
+        tandem_memory::interleave(&entropy, vec![Box::pin(handle()), Box::pin(handle())]).await;
+        story.world.faults.give_way(false);
+        story.pass(jiff::SignedDuration::from_mins(2));
+        story.handle_writeback(&push).await.unwrap();
+        assert_eq!(count(&story, "Tasks", "Subject", "Twice"), 1, "seed {seed}");
+    }
+}

@@ -117,7 +117,7 @@ async fn a_retry_cut_off_anywhere_comes_to_the_same() {
         let cut_off = faults.run(story.handle_writeback(&held.message)).await;
         story.world.faults.clear();
         // The lease of one that ended amid a creation runs out.
-        story.pass(SignedDuration::from_mins(2));
+        story.pass(jiff::SignedDuration::from_mins(2));
         story.handle_writeback(&held.message).await.unwrap();
         story.pass(tandem::connection::ROUTINE_INTERVAL);
         story.tick().await.unwrap();
@@ -169,4 +169,17 @@ async fn zoho_comes_over_an_edit_that_can_not_be_written() {
         Some(stories::text("Dean"))
     );
     assert!(record.pending.is_empty() && record.parked.is_none());
+}
+
+#[tokio::test]
+async fn a_retry_of_what_names_something_missing_comes_to_an_end() {
+    let story = synced(editable()).await;
+    let fields = json!({ "name": "New" });
+    story.edit(Object::Account, "A-new", fields).await.unwrap();
+    let fields = json!({ "subject": "Call", "account": "A-new" });
+    story.edit(Object::Task, "t-1", fields).await.unwrap();
+    let before = code(&story, Object::Task, "t-1").await;
+    assert!(before.is_some());
+    story.full_sync().await.unwrap();
+    assert_eq!(code(&story, Object::Task, "t-1").await, before);
 }
