@@ -1,6 +1,5 @@
 //! What Zoho refuses waits, and goes by itself when it can (W7).
 
-use jiff::SignedDuration;
 use serde_json::json;
 use tandem::object::Object;
 use tandem::port::Records as _;
