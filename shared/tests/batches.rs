@@ -59,7 +59,7 @@ fn failed(response: SqsBatchResponse) -> Vec<String> {
 async fn a_failure_that_heals_comes_again_soon_and_later_each_time() {
     let world = world();
     let fault = Fault::Fail(When::Before, Failure::Unavailable);
-    world.faults.always("run", fault);
+    world.faults.always("connection", fault);
     let messages = [("first", 1, slice("task")), ("third", 3, slice("task"))];
     let response = batch::work(&world.ports(), Object::Task, event(&messages)).await;
     assert_eq!(failed(response), ["first", "third"]);

@@ -242,8 +242,7 @@ async fn a_night_that_is_due_while_zoho_throttles_comes_afterwards() {
     let acme = two.story.connection();
     let store = two.story.world.store.clone();
     let mut connection = store.connection(&acme).await.unwrap().unwrap();
-    let due = two.story.world.now();
-    connection.full_due_at = Some(due);
+    let due = connection.full_due_at.unwrap();
     connection.paused_until = Some(due + SignedDuration::from_mins(50));
     store.save_connection(connection).await.unwrap();
     let nights = || {

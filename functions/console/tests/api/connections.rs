@@ -42,7 +42,10 @@ async fn a_connection_is_made_and_shown() {
     });
     assert_eq!(made, expected);
     let mut detail = expected;
-    detail["credits"] = json!({"spent": 0, "ceiling": null, "share": 50});
+    let nobody = json!({"full_sync": 0, "routine_sync": 0, "person": 0, "writeback": 0});
+    detail["credits"] = json!({
+        "spent": 0, "spent_by": nobody, "ceiling": null, "share": 50, "left": null, "waiting": [], "forecast": null,
+    });
     detail["findings"] = json!([]);
     detail["preflight"] = json!(null);
     assert_eq!(desk.get("/api/connections/acme").await.with(200), detail);
