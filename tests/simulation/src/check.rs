@@ -26,8 +26,10 @@ pub(crate) async fn after_the_storm(hand: &mut Hand<'_>, seed: u64) -> Result<()
     recorder.say(|| "the storm is over".to_owned());
     hand.calm();
     hand.shows_all()?;
-    hand.switches_all_on().await?;
     let mut dice = Dice::new(seed);
+    // Whoever is at it comes to an end before the customers connect again.
+    hand.drain(&mut dice).await.context("draining")?;
+    hand.switches_all_on().await?;
     hand.drain(&mut dice).await.context("draining")?;
     // A run whose messages were never sent counts as cut short after this time, and spent credits have come back.
     hand.pass(SignedDuration::from_hours(25));
@@ -132,7 +134,7 @@ async fn sync(hand: &mut Hand<'_>, kind: RunKind, dice: &mut Dice) -> Result<()>
     hand.pass(SignedDuration::from_mins(16));
     let mut nights = Vec::new();
     match kind {
-        RunKind::Routine => hand.tick(dice),
+        RunKind::Routine => hand.ticks_in_peace(dice),
         RunKind::Full => {
             for side in 0..hand.scene.sides.len() {
                 hand.night(side, dice);
