@@ -26,8 +26,10 @@ pub(crate) async fn after_the_storm(hand: &mut Hand<'_>, seed: u64) -> Result<()
     recorder.say(|| "the storm is over".to_owned());
     hand.calm();
     hand.shows_all()?;
-    hand.switches_all_on().await?;
     let mut dice = Dice::new(seed);
+    // Whoever is at it comes to an end before the customers connect again.
+    hand.drain(&mut dice).await.context("draining")?;
+    hand.switches_all_on().await?;
     hand.drain(&mut dice).await.context("draining")?;
     // A run whose messages were never sent counts as cut short after this time, and spent credits have come back.
     hand.pass(SignedDuration::from_hours(25));

@@ -143,7 +143,16 @@ async fn tell(
     checked
 }
 
-/// The fewest of a failing seed's steps that still fail, found by leaving out more and more of them.
+/// The promise that a violation is about, whichever connection and record broke it.
+fn promise(violation: &str) -> &str {
+    let (name, rest) = violation.split_once(": ").unwrap_or((violation, ""));
+    match scene::NAMES.contains(&name) {
+        true => promise(rest),
+        false => name,
+    }
+}
+
+/// The fewest of a failing seed's steps that still break the same promise, found by leaving out more and more of them.
 #[must_use]
 pub fn shrink(failing: &Outcome, dress: &Dress<'_>) -> Outcome {
     let mut best = run_steps(failing.seed, failing.steps.clone(), dress, false);
@@ -154,9 +163,11 @@ pub fn shrink(failing: &Outcome, dress: &Dress<'_>) -> Outcome {
             let mut fewer = best.steps.clone();
             fewer.drain(from..(from + chunk).min(fewer.len()));
             let outcome = run_steps(failing.seed, fewer, dress, false);
-            match outcome.violation {
-                Some(_) => best = outcome,
-                None => from += chunk,
+            let broken =
+                |outcome: &Outcome| outcome.violation.as_deref().map(promise).map(str::to_owned);
+            match broken(&outcome) == broken(&best) {
+                true => best = outcome,
+                false => from += chunk,
             }
         }
         chunk /= 2;

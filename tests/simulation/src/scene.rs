@@ -20,7 +20,7 @@ use crate::recorder::Recorder;
 const BEGINNING: &str = "2026-11-23T10:00:00Z";
 
 /// Names that no generated text contains.
-const NAMES: [&str; 3] = ["acmeq", "birchq", "cedarq"];
+pub(crate) const NAMES: [&str; 3] = ["acmeq", "birchq", "cedarq"];
 
 /// The platform, Zoho and the connections.
 pub(crate) struct Scene<'a> {

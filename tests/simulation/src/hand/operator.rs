@@ -1,6 +1,6 @@
 //! What operators and administrators do to connections.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use jiff::SignedDuration;
 use tandem::connection::{Connection, Status};
 use tandem::credit::{self, Bucket, Spender, Spent};
@@ -14,12 +14,17 @@ use crate::crew::Came;
 use crate::dice::Dice;
 
 impl Hand<'_> {
-    /// The customer grants access again: newer tokens, and a connection that was switched on goes on.
+    /// The customer grants access again: newer tokens, and a connection that was switched on goes on. Not while a function renews the tokens.
     pub(crate) async fn reconnects(&mut self, side: usize) -> Result<bool> {
         let world = self.scene.world.clone();
         let side = self.at(side);
-        let (access, refresh) = side.story.issue(&side.spec)?;
         let id = side.story.connection();
+        let (now, holder) = (world.now(), "the customer");
+        let until = now.checked_add(SignedDuration::from_secs(90))?;
+        if !world.store.lease(&id, "token", holder, now, until).await? {
+            return Ok(false);
+        }
+        let (access, refresh) = side.story.issue(&side.spec)?;
         let before = world.vault.tokens(&id).await?;
         let tokens = Tokens {
             refresh: Secret::new(refresh),
@@ -28,6 +33,7 @@ impl Hand<'_> {
             generation: before.map_or(1, |tokens| tokens.generation + 1),
         };
         world.vault.keep_tokens(&id, &tokens).await?;
+        world.store.release(&id, "token", holder).await?;
         let connection = world
             .store
             .connection(&id)
@@ -83,8 +89,11 @@ impl Hand<'_> {
 
     /// Everybody is connected and switched on.
     pub(crate) async fn switches_all_on(&mut self) -> Result<()> {
+        // The lease of a function that was killed runs out.
+        self.pass(SignedDuration::from_mins(2));
         for side in 0..self.scene.sides.len() {
-            self.reconnects(side).await?;
+            let reconnected = self.reconnects(side).await?;
+            ensure!(reconnected, "somebody renews tokens for ever");
             let id = self.at(side).story.connection();
             let connection = self.scene.world.store.connection(&id).await?;
             if connection.is_some_and(|connection| connection.status == Status::Paused) {
