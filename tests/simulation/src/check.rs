@@ -134,7 +134,7 @@ async fn sync(hand: &mut Hand<'_>, kind: RunKind, dice: &mut Dice) -> Result<()>
     hand.pass(SignedDuration::from_mins(16));
     let mut nights = Vec::new();
     match kind {
-        RunKind::Routine => hand.tick(dice),
+        RunKind::Routine => hand.ticks_in_peace(dice),
         RunKind::Full => {
             for side in 0..hand.scene.sides.len() {
                 hand.night(side, dice);

@@ -51,7 +51,8 @@ impl Hand<'_> {
     }
 
     pub(super) fn ticks(&mut self, dice: &mut Dice) -> bool {
-        self.tick(dice);
+        let deadline = self.deadline(dice);
+        self.tick(deadline, dice);
         true
     }
 
@@ -61,9 +62,14 @@ impl Hand<'_> {
         true
     }
 
-    /// The poller ticks.
-    pub(crate) fn tick(&mut self, dice: &mut Dice) {
-        let (ports, deadline) = (self.scene.ports(Self::off(dice)), self.deadline(dice));
+    /// The poller ticks with all the time that it has. One with less may leave everything to the next.
+    pub(crate) fn ticks_in_peace(&mut self, dice: &mut Dice) {
+        let deadline = Deadline(self.scene.world.now() + INVOCATION);
+        self.tick(deadline, dice);
+    }
+
+    fn tick(&mut self, deadline: Deadline, dice: &mut Dice) {
+        let ports = self.scene.ports(Self::off(dice));
         self.start("a tick of the poller".to_owned(), None, async move {
             Came::Ticked(poll::tick(&ports, Due::Routine, deadline).await)
         });
