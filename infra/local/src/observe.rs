@@ -171,6 +171,19 @@ impl Stack {
         Ok(depth.waiting + depth.in_flight)
     }
 
+    /// Whether no queue holds a message, not even a dead letter. One look at all at once: a letter that is being sent again is always in one.
+    ///
+    /// # Errors
+    /// When the emulator does not answer.
+    pub async fn is_empty(&self) -> Result<bool> {
+        let depths = self.depths().await?;
+        let mut urls = self
+            .queues()
+            .values()
+            .flat_map(|queue| [&queue.url, &queue.dead_letters_url]);
+        Ok(urls.all(|url| depths.get(url).is_none_or(|depth| depth.is_empty())))
+    }
+
     /// Waits until no queue holds a message, dead letters aside.
     ///
     /// # Errors
@@ -200,7 +213,18 @@ impl Stack {
     /// # Errors
     /// When there is no such queue.
     pub async fn messages(&self, queue: &str) -> Result<Vec<String>> {
-        let url = &self.queue(queue)?.url;
+        self.bodies(&self.queue(queue)?.url).await
+    }
+
+    /// The bodies of a queue's dead letters.
+    ///
+    /// # Errors
+    /// When there is no such queue.
+    pub async fn dead_messages(&self, queue: &str) -> Result<Vec<String>> {
+        self.bodies(&self.queue(queue)?.dead_letters_url).await
+    }
+
+    async fn bodies(&self, url: &str) -> Result<Vec<String>> {
         let queues = self.all_messages().await?;
         let messages = queues.get(url).and_then(Value::as_array);
         let bodies = messages.into_iter().flatten();

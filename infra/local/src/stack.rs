@@ -188,15 +188,7 @@ impl Stack {
             }
         }
         if let Some(after) = options.retry_after {
-            for queue in self.queues.values() {
-                let body = json!({
-                    "QueueUrl": queue.url,
-                    "Attributes": { "VisibilityTimeout": after.as_secs().max(1).to_string() },
-                });
-                self.client
-                    .json("sqs", "AmazonSQS.SetQueueAttributes", &body)
-                    .await?;
-            }
+            self.retry_after(after).await?;
         }
         for client in &options.oauth_clients {
             let value =
@@ -206,6 +198,23 @@ impl Stack {
                 &value.to_string(),
             )
             .await?;
+        }
+        Ok(())
+    }
+
+    /// From now on a message that is taken comes back after so long if it is not finished by then, see `DeployOptions::retry_after`.
+    ///
+    /// # Errors
+    /// When the emulator refuses.
+    pub async fn retry_after(&self, after: Duration) -> Result<()> {
+        for queue in self.queues.values() {
+            let body = json!({
+                "QueueUrl": queue.url,
+                "Attributes": { "VisibilityTimeout": after.as_secs().max(1).to_string() },
+            });
+            self.client
+                .json("sqs", "AmazonSQS.SetQueueAttributes", &body)
+                .await?;
         }
         Ok(())
     }

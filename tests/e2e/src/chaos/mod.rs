@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use tandem_local::{
-    Emulator, EmulatorOptions, FUNCTIONS, Turbulence, World, WorldOptions, build_functions,
+    Emulator, EmulatorOptions, FUNCTIONS, QUEUES, Turbulence, World, WorldOptions, build_functions,
+    target_directory,
 };
 use zoho_sim::OrganisationSpec;
 
@@ -25,8 +26,12 @@ use storm::Storm;
 pub use storm::Struck;
 use tale::Tale;
 
-/// When a message comes back whose function died.
+/// When a message comes back whose function died in the storm.
 const REDELIVERED_AFTER: Duration = Duration::from_secs(2);
+
+/// The same in calm weather. A function that takes longer has its messages counted as delivered again, and after five times they are dead
+/// letters although nothing failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An emulator in which it can storm, for any number of seeds.
 #[derive(Debug)]
@@ -63,46 +68,52 @@ impl Theatre {
     /// When a promise is broken, or something takes too long; the message says what.
     pub async fn play(&self, seed: u64) -> Result<Report> {
         let began = Instant::now();
-        let calm = self.calm(seed).await.context("in the calm world")?;
+        let world = self.world("calm", seed, PATIENCE).await?;
+        let calm = self.calm(&world, seed).await;
+        let calm = ended(world, calm).await.context("in the calm world")?;
         let calm_seconds = began.elapsed().as_secs_f64();
         let mut report = Report::new(seed, calm_seconds);
-        self.stormy(seed, &calm, &mut report)
-            .await
-            .context("in the stormy world")?;
+        let world = self.world("stormy", seed, REDELIVERED_AFTER).await?;
+        let stormy = self.stormy(&world, seed, &calm, &mut report).await;
+        ended(world, stormy).await.context("in the stormy world")?;
         report.seconds = began.elapsed().as_secs_f64();
         Ok(report)
     }
 
-    async fn calm(&self, seed: u64) -> Result<Look> {
-        let world = self.world("calm", seed).await?;
-        let mut tale = Tale::begin(&world, seed).await?;
+    async fn calm(&self, world: &World, seed: u64) -> Result<Look> {
+        let mut tale = Tale::begin(world, seed).await?;
         tale.tell().await?;
         tale.night().await.context("the last night")?;
-        let look = Look::take(&world, tale.hand()?).await?;
-        look.check_promises(&world, tale.hand()?).await?;
-        end(world).await?;
+        let look = Look::take(world, tale.hand()?).await?;
+        look.check_promises(world, tale.hand()?).await?;
         Ok(look)
     }
 
-    async fn stormy(&self, seed: u64, calm: &Look, report: &mut Report) -> Result<()> {
+    async fn stormy(
+        &self,
+        world: &World,
+        seed: u64,
+        calm: &Look,
+        report: &mut Report,
+    ) -> Result<()> {
         let began = Instant::now();
-        let world = self.world("stormy", seed).await?;
-        let mut tale = Tale::begin(&world, seed).await?;
-        let storm = Storm::rise(&self.turbulence, &world, seed)?;
+        let mut tale = Tale::begin(world, seed).await?;
+        let storm = Storm::rise(&self.turbulence, world, seed)?;
         // The storm only ends with the tale, or by an error.
         tokio::select! {
             told = tale.tell() => told?,
             broken = storm.rage(&mut report.storm) => match broken? {},
         }
-        storm.end(&mut report.storm)?;
+        storm.end(&mut report.storm).await?;
+        world.stack.retry_after(PATIENCE).await?;
         report.forgotten = tale.forgotten();
-        tale.drain().await.context("draining")?;
+        report.redriven_later = tale.drain().await.context("draining")?;
         report.stormy_seconds = began.elapsed().as_secs_f64();
-        let at_once = Look::take(&world, tale.hand()?).await?;
+        let at_once = Look::take(world, tale.hand()?).await?;
         report.differences_at_once = at_once.differences(calm).len();
         tale.night().await.context("the night after the storm")?;
-        let look = Look::take(&world, tale.hand()?).await?;
-        look.check_promises(&world, tale.hand()?).await?;
+        let look = Look::take(world, tale.hand()?).await?;
+        look.check_promises(world, tale.hand()?).await?;
         let differences = look.differences(calm);
         ensure!(
             differences.is_empty(),
@@ -119,22 +130,22 @@ impl Theatre {
         let before = writes();
         tale.night().await.context("the quiet night")?;
         let wrote = writes();
-        let again = Look::take(&world, tale.hand()?).await?;
+        let again = Look::take(world, tale.hand()?).await?;
         ensure!(
             again.tables == look.tables,
             "P5: a night without changes changed the tables"
         );
         report.quiet_writes = calls(&wrote) - calls(&before);
-        end(world).await
+        Ok(())
     }
 
-    async fn world(&self, weather: &str, seed: u64) -> Result<World> {
+    async fn world(&self, weather: &str, seed: u64, retry_after: Duration) -> Result<World> {
         let options = WorldOptions {
             name: format!("{weather}-{seed}"),
             organisation: Some(OrganisationSpec::small(seed)),
             live: None,
             port: 0,
-            retry_after: Some(REDELIVERED_AFTER),
+            retry_after: Some(retry_after),
         };
         World::start(&self.emulator, &self.functions, options).await
     }
@@ -144,10 +155,27 @@ fn calls(tables: &[BTreeMap<String, u64>]) -> u64 {
     tables.iter().flat_map(|calls| calls.values()).sum()
 }
 
-/// Ends a world's functions, which would stay warm for minutes.
-async fn end(world: World) -> Result<()> {
+/// Ends a world's functions, which would stay warm for minutes. Of a story that did not hold, what they wrote is kept.
+async fn ended<T>(world: World, story: Result<T>) -> Result<T> {
+    let stack = &world.stack;
+    let story = match story {
+        Ok(held) => Ok(held),
+        Err(broken) => {
+            let folder = target_directory().join("chaos").join(stack.name());
+            std::fs::create_dir_all(&folder)?;
+            for function in FUNCTIONS {
+                let logs = stack.logs(function).await?.join("\n");
+                std::fs::write(folder.join(format!("{function}.log")), logs)?;
+            }
+            for queue in QUEUES {
+                let letters = stack.dead_messages(queue).await?.join("\n");
+                std::fs::write(folder.join(format!("{queue}.dead-letters")), letters)?;
+            }
+            Err(broken.context(format!("its logs are in {}", folder.display())))
+        }
+    };
     for function in FUNCTIONS {
-        world.stack.kill_function(function).await?;
+        stack.kill_function(function).await?;
     }
-    Ok(())
+    story
 }

@@ -19,6 +19,8 @@ pub struct Report {
     pub stormy_seconds: f64,
     /// What the storm did.
     pub storm: Struck,
+    /// Dead letters sent again when the storm had passed.
+    pub redriven_later: u64,
     /// Runs that stood still because whoever started them died before sending their messages.
     pub forgotten: u64,
     /// In how many records and links the tables differed right after the storm, before the night that followed.
@@ -35,6 +37,7 @@ impl Report {
             calm_seconds,
             stormy_seconds: 0.0,
             storm: Struck::default(),
+            redriven_later: 0,
             forgotten: 0,
             differences_at_once: 0,
             quiet_writes: 0,
@@ -78,7 +81,7 @@ impl fmt::Display for Report {
         write!(
             formatter,
             "seed {}: held in {:.0} s (calm {:.0} s, stormy until drained {:.0} s); {} processes killed ({}), {} calls to AWS and {} to Zoho struck, \
-             {} messages doubled, {} dead letters sent again, {} runs forgotten; {} differences before the next night, {} writes in the quiet \
+             {} messages doubled, {} dead letters sent again and {} after it, {} runs forgotten; {} differences before the next night, {} writes in the quiet \
              night",
             self.seed,
             self.seconds,
@@ -90,6 +93,7 @@ impl fmt::Display for Report {
             self.storm.zoho,
             self.storm.doubled,
             self.storm.redriven,
+            self.redriven_later,
             self.forgotten,
             self.differences_at_once,
             self.quiet_writes,

@@ -5,13 +5,14 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tandem_local::{FUNCTIONS, Odds, QUEUES, Turbulence, World};
 
 use super::tale::redrive;
-use crate::CONNECTION;
+use crate::{CONNECTION, text};
 
 /// How many of a thousand requests to Zoho fail.
 const ZOHO_FAILURES: u32 = 120;
@@ -21,6 +22,12 @@ const ZOHO_DELAY_MS: u64 = 20;
 
 /// How long dead letters lie.
 const REDRIVEN_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a seat is held until its holder counts as dead, instead of the two minutes that production gives a call to Zoho.
+const SEAT_HELD: SignedDuration = SignedDuration::from_secs(3);
+
+/// How long production lets a seat be held.
+const SEAT_LEASED: SignedDuration = SignedDuration::from_secs(120);
 
 /// What a storm did.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +71,7 @@ impl<'a> Storm<'a> {
         })
     }
 
-    /// Rages until it is dropped: doubles messages, kills processes, and sends dead letters again.
+    /// Rages until it is dropped: doubles messages, kills processes, sends dead letters again, and lets the seats of the dead run out.
     pub(super) async fn rage(&self, struck: &mut Struck) -> Result<Infallible> {
         let mut random = StdRng::seed_from_u64(self.seed);
         let mut redriven = Instant::now();
@@ -86,6 +93,9 @@ impl<'a> Storm<'a> {
                     // The console dies like all others.
                     struck.redriven += redrive(self.world, queue).await.unwrap_or_default();
                 }
+                let now = self.world.zoho()?.now();
+                let since = now - SEAT_HELD;
+                self.free_seats(since + SEAT_LEASED).await?;
                 redriven = Instant::now();
             }
         }
@@ -111,12 +121,35 @@ impl<'a> Storm<'a> {
         Ok(1)
     }
 
-    /// Lets it pass.
-    pub(super) fn end(self, struck: &mut Struck) -> Result<()> {
-        struck.calls = self.turbulence.calm();
-        let mut zoho = self.world.zoho()?.zoho();
-        struck.zoho = zoho.faults.struck();
-        zoho.faults.clear();
+    /// Lets seats run out that would by this instant. Whoever is alive and held one takes another.
+    async fn free_seats(&self, by: Timestamp) -> Result<()> {
+        let stack = &self.world.stack;
+        let table = &stack.tables().state;
+        for item in stack.table_items(table).await? {
+            let (pk, sk) = (text(&item, "pk")?, text(&item, "sk")?);
+            let until = item.get("until").and_then(Value::as_i64);
+            if sk.starts_with("lease#seat#")
+                && until.is_some_and(|until| i128::from(until) <= by.as_nanosecond())
+            {
+                let delete =
+                    json!({ "TableName": table, "Key": { "pk": { "S": pk }, "sk": { "S": sk } } });
+                let client = stack.client();
+                client
+                    .json("dynamodb", "DynamoDB_20120810.DeleteItem", &delete)
+                    .await?;
+            }
+        }
         Ok(())
+    }
+
+    /// Lets it pass.
+    pub(super) async fn end(self, struck: &mut Struck) -> Result<()> {
+        struck.calls = self.turbulence.calm();
+        {
+            let mut zoho = self.world.zoho()?.zoho();
+            struck.zoho = zoho.faults.struck();
+            zoho.faults.clear();
+        }
+        self.free_seats(Timestamp::MAX).await
     }
 }
