@@ -28,7 +28,7 @@ pub(crate) async fn after_the_storm(hand: &mut Hand<'_>, seed: u64) -> Result<()
     hand.shows_all()?;
     let mut dice = Dice::new(seed);
     // Whoever is at it comes to an end before the customers connect again.
-    hand.drain(&mut dice).await.context("draining")?;
+    hand.comes_to_rest(&mut dice);
     hand.switches_all_on().await?;
     hand.drain(&mut dice).await.context("draining")?;
     // A run whose messages were never sent counts as cut short after this time, and spent credits have come back.

@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use simulation::{Outcome, Reached, run, run_many, shrink, trace};
 
 /// How many seeds; `cargo run -p simulation` runs more.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 250;
 
 fn holds(outcome: &Outcome) {
     let undressed = |ports| ports;

@@ -253,6 +253,14 @@ impl Hand<'_> {
         Err(anyhow::anyhow!("something is always left to do")).context("draining")
     }
 
+    /// Lets whoever is at it come to an end.
+    pub(crate) fn comes_to_rest(&mut self, dice: &mut Dice) {
+        while self.crew.len() > 0 {
+            let place = dice.below(self.crew.len());
+            self.turn(place, dice);
+        }
+    }
+
     /// A person sends dead letters again; false when there are none.
     async fn redrives(&mut self) -> Result<bool> {
         let mut moved = 0;
