@@ -3,6 +3,7 @@
 
 mod check;
 mod crew;
+mod defect;
 mod dice;
 mod hand;
 mod many;
@@ -19,6 +20,7 @@ use tandem::port::Ports;
 use dice::Dice;
 use recorder::Recorder;
 
+pub use defect::{DEFECTS, Defect};
 pub use many::run_many;
 pub use step::Step;
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use clap::Parser;
-use simulation::{Outcome, Reached, run, run_many, shrink, trace};
+use simulation::{DEFECTS, Outcome, Reached, run, run_many, shrink, trace};
 
 /// Runs the whole system under faults, seed by seed, and says which seed broke a promise.
 #[derive(Parser)]
@@ -21,6 +21,9 @@ struct Options {
     /// How many seeds at once; none: as many as there are processors.
     #[arg(long)]
     threads: Option<usize>,
+    /// Look for the deliberate defects, and say which seed finds each.
+    #[arg(long)]
+    defects: bool,
     /// Only say which seeds fail and why, without the story.
     #[arg(long)]
     brief: bool,
@@ -29,6 +32,9 @@ struct Options {
 #[expect(clippy::print_stdout, reason = "it talks to a person")]
 fn main() -> ExitCode {
     let options = Options::parse();
+    if options.defects {
+        return look_for_defects();
+    }
     let processors = available_parallelism().map_or(1, usize::from);
     let mut reached = Reached::default();
     let (mut failed, mut ran) = (0, 0);
@@ -56,5 +62,36 @@ fn main() -> ExitCode {
             println!("{ran} seeds from {}: {failed} failed", options.from);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Says of each defect which seed finds it, and how it shows.
+#[expect(clippy::print_stdout, reason = "it talks to a person")]
+fn look_for_defects() -> ExitCode {
+    let mut missed = 0;
+    println!("rule  within  seed  what it does wrong, and how it shows");
+    for defect in DEFECTS {
+        let found = defect.found();
+        let (rule, within, what) = (defect.rule, defect.within, defect.what);
+        let (seed, shows) = match &found {
+            Some(outcome) => (
+                outcome.seed.to_string(),
+                outcome.violation.clone().unwrap_or_default(),
+            ),
+            None => {
+                missed += 1;
+                ("-".to_owned(), "not found".to_owned())
+            }
+        };
+        println!("{rule:<5} {within:>6} {seed:>5}  {what}\n{:21}{shows}", "");
+    }
+    println!(
+        "{} of {} defects found",
+        DEFECTS.len() - missed,
+        DEFECTS.len()
+    );
+    match missed {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
