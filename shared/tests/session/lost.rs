@@ -168,6 +168,20 @@ async fn a_refused_old_grant_does_not_end_a_newer_one() {
 }
 
 #[tokio::test]
+async fn a_customer_who_comes_back_while_the_grant_is_given_up_stays_connected() {
+    let story = Story::begin().await;
+    story.minutes_pass(61);
+    story.zoho.revoke_grant("refresh-acme");
+    reconnected_before(&story, "save_connection");
+    let error = story.work().await.unwrap_err();
+    assert!(matches!(error.disposition(), Disposition::RetryAfter(_)));
+    story.world.faults.clear();
+    story.work().await.unwrap();
+    assert_eq!(story.connection("acme").await.status, Status::Enabled);
+    assert_eq!(story.log(), [""; 0]);
+}
+
+#[tokio::test]
 async fn our_own_clients_mistake_is_not_the_customers() {
     let story = Story::begin().await;
     story.minutes_pass(61);

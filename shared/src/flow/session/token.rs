@@ -149,7 +149,7 @@ impl Session {
                 state.tokens = Some(tokens.clone());
                 Ok(tokens)
             }
-            None => Err(self.give_up(state, NO_TOKENS.to_owned()).await?),
+            None => Err(self.give_up(state, 0, NO_TOKENS.to_owned()).await?),
         }
     }
 
@@ -209,7 +209,7 @@ impl Session {
     async fn renew_under_lease(&self, state: &mut State, old: &Tokens) -> Result<(), NotRenewed> {
         if self.ports.vault.tokens(&self.connection).await?.is_none() {
             // Given back meanwhile, under this lease: what would be stored now would outlive the connection.
-            let lost = self.give_up(state, NO_TOKENS.to_owned()).await?;
+            let lost = self.give_up(state, 0, NO_TOKENS.to_owned()).await?;
             return Err(NotRenewed::Failed(lost));
         }
         if self.adopt_newer(state, old).await? {
@@ -331,19 +331,25 @@ impl Session {
         generation: u64,
         reason: String,
     ) -> Result<Error, Error> {
-        let stored = self.ports.vault.tokens(&self.connection).await?;
-        if stored.is_some_and(|tokens| tokens.generation > generation) {
+        if self.is_granted_since(generation).await? {
             state.tokens = None;
-            return Ok(Error::Busy {
-                what: "replacing the grant",
-                after: LOOK_AGAIN,
-            });
+            return Ok(replaced());
         }
-        self.give_up(state, reason).await
+        self.give_up(state, generation, reason).await
     }
 
-    /// Marks the connection, once, and stops this session's calls.
-    async fn give_up(&self, state: &mut State, reason: String) -> Result<Error, Error> {
+    async fn is_granted_since(&self, generation: u64) -> Result<bool, port::Error> {
+        let stored = self.ports.vault.tokens(&self.connection).await?;
+        Ok(stored.is_some_and(|tokens| tokens.generation > generation))
+    }
+
+    /// Marks the connection, once, and stops this session's calls. The grant of that generation is lost; 0: there was none.
+    async fn give_up(
+        &self,
+        state: &mut State,
+        generation: u64,
+        reason: String,
+    ) -> Result<Error, Error> {
         state.lost = Some(reason.clone());
         state.tokens = None;
         let mark = |connection: Connection| {
@@ -365,7 +371,16 @@ impl Session {
                 ..connection
             })
         };
-        if self.amend(mark).await? {
+        let marked = self.amend(mark).await?;
+        // A customer who came back at this very moment stored the new grant before the connection, which shows the mark now.
+        if self.is_granted_since(generation).await? {
+            state.lost = None;
+            if marked {
+                self.amend(unmarked).await?;
+            }
+            return Ok(replaced());
+        }
+        if marked {
             alarm::needs_reconnect(&self.connection, &reason);
             note(
                 &self.ports,
@@ -386,4 +401,25 @@ impl Session {
             reason,
         }
     }
+}
+
+/// What work gets whose grant was replaced meanwhile: it is tried again with the new one.
+const fn replaced() -> Error {
+    Error::Busy {
+        what: "replacing the grant",
+        after: LOOK_AGAIN,
+    }
+}
+
+/// The connection without the mark that its grant is lost; none: it has no such mark.
+fn unmarked(connection: Connection) -> Option<Connection> {
+    let status = match connection.routine_due_at {
+        Some(_) => Status::Enabled,
+        None => Status::Paused,
+    };
+    (connection.status == Status::NeedsReconnect).then_some(Connection {
+        status,
+        reason: None,
+        ..connection
+    })
 }
