@@ -253,8 +253,8 @@ proptest! {
                 Ok(found) => {
                     assert!(found.findings.is_sorted_by_key(|finding| finding.severity));
                     assert!(found.findings.iter().all(|finding| !finding.what.is_empty() && !finding.remedy.is_empty()));
-                    // Three fields are counted at most, each over all records and in scope, in five pages of values at most.
-                    assert!(found.credits <= 10 + 3 * (1 + 5 + 2 + 5), "{}", found.credits);
+                    // Three fields are counted at most, each over all records and in scope, in five pages of values at most, of three credits each.
+                    assert!(found.credits <= 10 + 3 * (1 + 15 + 2 + 15), "{}", found.credits);
                 }
                 Err(error) => assert!(broken, "{error}"),
             }
