@@ -6,7 +6,7 @@ use crate::criteria::Filter;
 use crate::identifier::{Digest, FieldName, PlatformId};
 use crate::mapping::{Identity, Mapped};
 use crate::object::Object;
-use crate::value::{Fields, Value};
+use crate::value::Fields;
 
 /// Raised when the meaning of stored hashes changes with a release: every record is then looked at once more.
 const GENERATION: u32 = 1;
@@ -44,7 +44,7 @@ pub fn of_plan(
     digest(&(GENERATION, object, identity, mapped, filter))
 }
 
-/// The digest of what a row says: fields without a value count as absent.
+/// The digest of what a row says. A field without a value says something that one which Zoho does not show does not.
 #[must_use]
 pub fn of_content<'a>(
     plan: &Digest,
@@ -52,10 +52,6 @@ pub fn of_content<'a>(
     values: &Fields,
     faults: impl Iterator<Item = &'a FieldName>,
 ) -> Digest {
-    let values: Vec<_> = values
-        .iter()
-        .filter(|(_, value)| !matches!(value, Value::Null))
-        .collect();
     digest(&(plan, identity, values, faults.collect::<Vec<_>>()))
 }
 

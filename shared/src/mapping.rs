@@ -183,6 +183,13 @@ impl FieldPlan {
         self.mapped.iter().find(|mapped| &mapped.platform == name)
     }
 
+    /// Whether a platform field is mapped to one of these Zoho fields.
+    #[must_use]
+    pub fn is_among(&self, name: &FieldName, fields: &BTreeSet<String>) -> bool {
+        self.field(name)
+            .is_some_and(|mapped| fields.contains(mapped.zoho.as_str()))
+    }
+
     /// The records that a row refers to, as far as one lookup tells: a task's `What_Id` may be an account or a deal.
     #[must_use]
     pub fn references(&self, row: &Row) -> Vec<(Object, ZohoId)> {

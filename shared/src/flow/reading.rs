@@ -59,21 +59,48 @@ impl Known {
     }
 }
 
-/// The fields without which Zoho takes no new record of the object, as far as the granting user may see its fields.
+/// What a new record of an object is subject to, as far as the granting user may see the object's fields.
+#[derive(Debug, Default)]
+pub struct Demands {
+    /// The fields without which Zoho takes no new record.
+    pub mandatory: Vec<String>,
+    /// The fields of the plan that Zoho does not show: it would ignore what is written to them, and call it a success.
+    pub hidden: BTreeSet<String>,
+}
+
+/// What Zoho demands of a new record.
 ///
 /// # Errors
 /// When Zoho or a port fails.
-pub async fn mandatory(job: &Job<'_>, object: Object) -> Result<Vec<String>, Error> {
-    let fields = match job.known.fields(job, object).await {
+pub async fn demands(job: &Job<'_>, plan: &FieldPlan) -> Result<Demands, Error> {
+    let fields = match job.known.fields(job, plan.object).await {
         Ok(fields) => fields,
         // Then Zoho itself says what lacks.
-        Err(Error::Crm(denied)) if is_refusal(&denied) => return Ok(Vec::new()),
+        Err(Error::Crm(denied)) if is_refusal(&denied) => return Ok(Demands::default()),
         Err(failed) => return Err(failed),
     };
     let mandatory = fields
         .iter()
         .filter(|field| field.mandatory && !field.read_only);
-    Ok(mandatory.map(|field| field.api_name.clone()).collect())
+    let is_shown = |column: &String| fields.iter().any(|field| field.api_name == *column);
+    Ok(Demands {
+        mandatory: mandatory.map(|field| field.api_name.clone()).collect(),
+        hidden: plan
+            .columns()
+            .into_iter()
+            .filter(|column| !is_shown(column))
+            .collect(),
+    })
+}
+
+/// The fields of an object that Zoho does not show, as far as the job knows.
+///
+/// # Errors
+/// When the store fails.
+pub async fn hidden(job: &Job<'_>, object: Object) -> Result<BTreeSet<String>, Error> {
+    let lacks = job.known.of(job, object).await?;
+    let fields = lacks.iter().filter_map(Lack::field);
+    Ok(fields.map(str::to_owned).collect())
 }
 
 /// Lets the job ask for everything again that an object lacked: what was hidden may be shown by now.

@@ -77,6 +77,28 @@ async fn a_hidden_field_is_named_once_and_keeps_its_values_while_the_rest_goes_o
 }
 
 #[tokio::test]
+async fn a_value_that_was_emptied_while_it_was_hidden_is_gone_when_it_is_shown() {
+    let story = Story::begin(30, staged()).await.unwrap();
+    story.full_sync().await.unwrap();
+    let deal = story.present(Object::Deal).into_iter().next().unwrap();
+    let step = |step: Value| json!({ "Next_Step": step });
+    let call = step(json!("call back"));
+    story.zoho_edits("Deals", &deal, &call).unwrap();
+    story.routine_sync().await.unwrap();
+    let none = step(Value::Null);
+    story.zoho_edits("Deals", &deal, &none).unwrap();
+    story.zoho_hides("Deals", "Next_Step", true).unwrap();
+    story.full_sync().await.unwrap();
+    let record = story.record_of(Object::Deal, &deal).unwrap();
+    assert_eq!(record.fields[&name("next_step")], text("call back"));
+    story.zoho_hides("Deals", "Next_Step", false).unwrap();
+    story.full_sync().await.unwrap();
+    let record = story.record_of(Object::Deal, &deal).unwrap();
+    let shown = &record.fields[&name("next_step")];
+    assert_eq!(*shown, tandem::value::Value::Null);
+}
+
+#[tokio::test]
 async fn a_hidden_external_id_stops_its_object_and_no_other() {
     let story = Story::begin(30, staged()).await.unwrap();
     story.full_sync().await.unwrap();

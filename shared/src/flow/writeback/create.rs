@@ -11,7 +11,7 @@ use crate::record::{Action, Record};
 use crate::row::Outgoing;
 
 use super::settle::Written;
-use super::waiting::{Ends, open_references, without};
+use super::waiting::{Ends, open_references, take_hidden, without};
 use super::{CREATING, GROUP, Push, Sending};
 
 /// What came of trying to create some records.
@@ -92,7 +92,7 @@ impl Push<'_> {
         let settings = &self.job.settings.settings;
         let mut sending = Vec::new();
         for record in group {
-            let (fields, out) = match outgoing::creation(record, &self.plan, settings) {
+            let (mut fields, mut out) = match outgoing::creation(record, &self.plan, settings) {
                 Ok(creation) => creation,
                 Err(Unsendable::NotInZoho { .. }) => continue,
             };
@@ -102,8 +102,11 @@ impl Push<'_> {
                     .await?;
                 continue;
             }
-            let mandatory = reading::mandatory(self.job, self.plan.object).await?;
-            if let Some(field) = outgoing::lacks(&out, &mandatory) {
+            let demands = reading::demands(self.job, &self.plan).await?;
+            // Edits of fields that Zoho does not show stay behind, and are parked when the record is looked at next.
+            take_hidden(&mut fields, &self.plan, &demands.hidden);
+            out.retain(|field, _| !demands.hidden.contains(field));
+            if let Some(field) = outgoing::lacks(&out, &demands.mandatory) {
                 let refusal = WriteRefusal {
                     code: "MANDATORY_NOT_FOUND".to_owned(),
                     field: Some(field.clone()),

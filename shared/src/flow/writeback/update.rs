@@ -16,7 +16,7 @@ use crate::row::Outgoing;
 use crate::select::{IN_VALUES, Which};
 
 use super::settle::Written;
-use super::waiting::take_open;
+use super::waiting::{take_hidden, take_open};
 use super::{ATTEMPTS, Push, Sending};
 
 impl Push<'_> {
@@ -24,7 +24,9 @@ impl Push<'_> {
     pub(super) async fn update(&self, mut group: Vec<Record>) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
             let ids: Vec<ZohoId> = group.iter().filter_map(|record| record.zoho_id).collect();
+            self.look_for_hidden(&group).await?;
             let (rows, read_at) = self.read(&ids).await?;
+            let hidden = reading::hidden(self.job, self.plan.object).await?;
             let mut sending: Vec<Sending> = Vec::new();
             for record in std::mem::take(&mut group) {
                 let record = self.fill_references(record).await?;
@@ -37,6 +39,7 @@ impl Push<'_> {
                 let mut merged = merge(&record, Some(theirs), &self.plan, &self.job.moment());
                 // A reference whose other end is not in Zoho yet waits for it; the other values do not wait with it.
                 let open = take_open(&mut merged.push);
+                take_hidden(&mut merged.push, &self.plan, &hidden);
                 match outgoing::update(&merged.push, theirs, &self.plan) {
                     Ok(out) if !out.is_empty() => sending.push(Sending {
                         parked: merged.record.parked.clone(),
@@ -48,7 +51,7 @@ impl Push<'_> {
                         let kept = self
                             .save_merged(merged.record, merged.changed, theirs)
                             .await?;
-                        self.park_stuck(kept, &open).await?;
+                        self.park_stuck(kept, &open, &hidden).await?;
                     }
                 }
             }
@@ -121,6 +124,16 @@ impl Push<'_> {
             }
         }
         Err(CrmError::ChangedMeanwhile.into())
+    }
+
+    /// Has Zoho asked again for fields that it did not show, if they were edited: they may be shown by now.
+    async fn look_for_hidden(&self, group: &[Record]) -> Result<(), Error> {
+        let hidden = reading::hidden(self.job, self.plan.object).await?;
+        let mut edited = group.iter().flat_map(|record| record.pending.keys());
+        if edited.any(|name| self.plan.is_among(name, &hidden)) {
+            reading::look_anew(self.job, self.plan.object).await?;
+        }
+        Ok(())
     }
 
     /// A call that was refused as a whole is halved until the record that spoils it is found.

@@ -19,6 +19,9 @@ const REFERENCE: &str = "REFERENCE_NOT_IN_ZOHO";
 /// The code of a record whose edited fields are not written to Zoho any more.
 const NOT_WRITTEN: &str = "NOT_WRITTEN";
 
+/// The code of a record whose edited fields Zoho does not show.
+const HIDDEN: &str = "FIELD_HIDDEN";
+
 /// How many records with edits on their way, and how many parked ones, are looked through for those that waited for a new one. The sweep and
 /// the next full sync find the others.
 const LOOKED_THROUGH: usize = 500;
@@ -66,6 +69,11 @@ pub(super) fn take_open(push: &mut Fields) -> Vec<Named> {
         None => true,
     });
     taken
+}
+
+/// Takes the values out whose fields Zoho does not show: it ignores what is written to them, and calls it a success.
+pub(super) fn take_hidden(push: &mut Fields, plan: &FieldPlan, hidden: &BTreeSet<String>) {
+    push.retain(|name, _| !plan.is_among(name, hidden));
 }
 
 /// The record as it can be created before what it names. Its edits are all still pending.
@@ -142,22 +150,39 @@ impl Push<'_> {
         self.park(record, REFERENCE, None, &remedy).await
     }
 
-    /// Parks a record whose edits have nothing that could be written: they name what is not on its way to Zoho, or the settings do not let
-    /// their fields be written any more.
-    pub(super) async fn park_stuck(&self, record: Record, open: &[Named]) -> Result<(), Error> {
+    /// Parks a record whose edits have nothing that could be written: they name what is not on its way to Zoho, Zoho does not show their
+    /// fields, or the settings do not let these be written any more.
+    pub(super) async fn park_stuck(
+        &self,
+        record: Record,
+        open: &[Named],
+        hidden: &BTreeSet<String>,
+    ) -> Result<(), Error> {
         if let Ends::Missing(missing) = self.ends(open, |_| false).await? {
             return self.park_missing(record, &missing).await;
         }
         let pushes = |name| self.plan.field(name).is_some_and(|mapped| mapped.pushes);
-        let stuck = record.pending.keys().find(|name| !pushes(name));
-        match stuck.cloned() {
-            Some(field) if record.pending.keys().all(|name| !pushes(name)) => {
+        let mut goes = record.pending.keys();
+        if goes.any(|name| pushes(name) && !self.plan.is_among(name, hidden)) {
+            return Ok(());
+        }
+        let edited = record.pending.keys();
+        let mut pushed = edited.filter_map(|name| self.plan.field(name).filter(|_| pushes(name)));
+        if let Some(field) = pushed.next().map(|mapped| mapped.zoho.to_string()) {
+            let remedy = format!(
+                "Zoho does not show {field} to the user who granted access: create it or let that user's profile see and edit it, or take it \
+                 out of the settings"
+            );
+            return self.park(record, HIDDEN, Some(field), &remedy).await;
+        }
+        match record.pending.keys().next().cloned() {
+            Some(field) => {
                 let remedy = format!(
                     "{field} is not written to Zoho any more: make its mapping editable again, or dismiss the edit"
                 );
                 self.park(record, NOT_WRITTEN, None, &remedy).await
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

@@ -149,6 +149,50 @@ async fn what_is_not_editable_any_more_waits_for_the_settings() {
 }
 
 #[tokio::test]
+async fn an_edit_of_a_hidden_field_waits_until_zoho_shows_it() {
+    let story = synced(editable()).await;
+    let (zoho, id) = one(&story, Object::Contact);
+    story.zoho_hides("Contacts", "Title", true).unwrap();
+    let fields = json!({ "title": "Dean", "phone": "123" });
+    story.edit(Object::Contact, &id, fields).await.unwrap();
+    let row = story.row("Contacts", &zoho).unwrap();
+    assert_eq!(row["Phone"], "123", "its neighbours go");
+    story.pass(tandem::connection::ROUTINE_INTERVAL);
+    story.tick().await.unwrap();
+    let why = parked(&story, Object::Contact, &id).await.unwrap();
+    let (code, field) = (why.code.as_str(), why.field.as_deref());
+    assert_eq!((code, field), ("FIELD_HIDDEN", Some("Title")));
+    assert!(why.remedy.contains("profile"), "{}", why.remedy);
+    story.zoho_hides("Contacts", "Title", false).unwrap();
+    story.full_sync().await.unwrap();
+    assert_eq!(story.row("Contacts", &zoho).unwrap()["Title"], "Dean");
+    assert_eq!(parked(&story, Object::Contact, &id).await, None);
+    assert_silent(&story).await;
+}
+
+#[tokio::test]
+async fn a_new_record_goes_without_what_zoho_does_not_show() {
+    let story = synced(editable()).await;
+    let (_, account) = one(&story, Object::Account);
+    story.zoho_hides("Tasks", "Description", true).unwrap();
+    let fields = json!({ "subject": "Call", "description": "soon", "account": account });
+    story.edit(Object::Task, "own-1", fields).await.unwrap();
+    story.pass(tandem::connection::ROUTINE_INTERVAL);
+    story.tick().await.unwrap();
+    let why = parked(&story, Object::Task, "own-1").await.unwrap();
+    assert_eq!(why.code, "FIELD_HIDDEN");
+    story.zoho_hides("Tasks", "Description", false).unwrap();
+    story.full_sync().await.unwrap();
+    story.pass(tandem::connection::ROUTINE_INTERVAL);
+    story.tick().await.unwrap();
+    let rows = story.rows("Tasks").unwrap();
+    let created = rows.iter().filter(|row| row["Subject"] == "Call");
+    let said: Vec<_> = created.map(|row| &row["Description"]).collect();
+    assert_eq!(said, ["soon"]);
+    assert_silent(&story).await;
+}
+
+#[tokio::test]
 async fn zoho_comes_over_an_edit_that_can_not_be_written() {
     let story = synced(editable_and("conflicts", json!("platform_wins"))).await;
     let (zoho, id) = one(&story, Object::Contact);
