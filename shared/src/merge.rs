@@ -103,7 +103,7 @@ pub fn merge(
     moment: &Moment,
 ) -> Merged {
     // An older row than the record has seen takes nothing back.
-    let theirs = theirs.filter(|theirs| !before.is_ahead_of(theirs.modified_time));
+    let theirs = theirs.filter(|theirs| !before.is_ahead_of(theirs.modified_time, moment.now));
     let mut record = before.clone();
     let mut push = Fields::new();
     let mut changes = Vec::new();
@@ -206,7 +206,7 @@ pub fn settle(
     action: Action,
 ) -> Record {
     let mut record = before.clone();
-    if theirs.is_some_and(|theirs| before.is_ahead_of(theirs.modified_time)) {
+    if theirs.is_some_and(|theirs| before.is_ahead_of(theirs.modified_time, moment.now)) {
         // Somebody read a later row meanwhile, and merged it with the edit still waiting: whether it won is decided when it is looked at next.
         record.parked = None;
         record.create_intent = None;
@@ -254,6 +254,10 @@ pub fn settle(
                 .flat_map(|change| change.fields),
         );
     }
+    // Also where Zoho took the values as they were: a row from before the write takes nothing back.
+    record.zoho_modified_time = theirs
+        .and_then(|theirs| theirs.modified_time)
+        .or(record.zoho_modified_time);
     record.updated_at = moment.now;
     record.change = Some(Change {
         action,
@@ -431,6 +435,42 @@ mod tests {
         );
         assert_eq!(settled.pending, before.pending, "it is looked at once more");
         assert_eq!(settled.base, before.base);
+    }
+
+    #[test]
+    fn a_row_from_before_a_write_takes_nothing_back() {
+        let waiting = record("old", Some(("new", 100)));
+        let written = Fields::from([(name(), text("new"))]);
+        let read_back = theirs("new", 500);
+        let plan = plan("zoho_wins");
+        let pushed = settle(
+            &waiting,
+            &written,
+            Some(&read_back),
+            &plan,
+            &moment(),
+            Action::Pushed,
+        );
+        assert_eq!(pushed.zoho_modified_time, Some(at(500)));
+        let late = merge(&pushed, Some(&theirs("old", 50)), &plan, &moment());
+        assert!(!late.changed);
+        assert_eq!(late.record.fields[&name()], text("new"));
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_hides_no_change_for_ever() {
+        let plan = plan("zoho_wins");
+        let mut record = record("old", None);
+        record.zoho_modified_time = Some(at(500));
+        let row = theirs("new", 400);
+        let at_once = merge(&record, Some(&row), &plan, &moment());
+        assert!(!at_once.changed, "somebody may have read a later row");
+        let later = Moment {
+            now: at(10_000),
+            run: None,
+        };
+        let later = merge(&record, Some(&row), &plan, &later);
+        assert_eq!(later.record.fields[&name()], text("new"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::convert::{self, NotInZoho};
+use crate::identifier::PlatformId;
 use crate::mapping::{FieldPlan, Identity, Mapped, Theirs, parent_lookups};
 use crate::object::Object;
 use crate::port::WriteRefusal;
@@ -114,23 +115,23 @@ pub fn lacks<'a>(out: &Outgoing, mandatory: &'a [String]) -> Option<&'a String> 
         .find(|field| out.get(*field).is_none_or(is_empty))
 }
 
-/// Whether a record names what it would belong to in Zoho; one that belongs to nothing is never in scope (S2, S3).
+/// What a record would belong to in Zoho; none: records of its object belong to nothing. One that belongs to nothing which is synced is never in
+/// scope (S2, S3).
 #[must_use]
-pub fn names_a_parent(record: &Record, plan: &FieldPlan) -> bool {
+pub fn parents(record: &Record, plan: &FieldPlan) -> Option<Vec<(Object, PlatformId)>> {
     let parents = parent_lookups(plan.object);
-    let named = plan
-        .mapped
-        .iter()
-        .filter(|mapped| {
-            parents
-                .iter()
-                .any(|(field, _)| mapped.zoho.as_str() == *field)
-        })
-        .filter_map(|mapped| record.fields.get(&mapped.platform));
-    parents.is_empty()
-        || named
-            .into_iter()
-            .any(|value| value.as_reference().is_some())
+    if parents.is_empty() {
+        return None;
+    }
+    let is_parent = |mapped: &&Mapped| {
+        let mut lookups = parents.iter();
+        lookups.any(|(field, _)| mapped.zoho.as_str() == *field)
+    };
+    let named = plan.mapped.iter().filter(is_parent);
+    let named = named.filter_map(|mapped| record.fields.get(&mapped.platform)?.as_reference());
+    let known =
+        named.filter_map(|reference| Some((reference.object, reference.platform_id.clone()?)));
+    Some(known.collect())
 }
 
 /// Whether several platform fields share the mapping's Zoho field, as a task's account and deal share `What_Id`.

@@ -112,6 +112,10 @@ pub struct Removed {
     pub reason: RemovalReason,
 }
 
+/// For how long a function may go on with a row that it read: Lambda ends an invocation after 15 minutes
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html>), and a minute is left to clocks.
+const LONGEST_INVOCATION: jiff::SignedDuration = jiff::SignedDuration::from_mins(16);
+
 /// For how long a removed record can be restored (R1).
 pub const RESTORABLE: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
 
@@ -222,10 +226,12 @@ impl Record {
     }
 
     /// Whether a Zoho row of this Modified_Time is older than the one that the record was last brought up to: whoever read it was overtaken.
+    /// If nobody wrote the record lately, the row was read later, and it is Zoho's clock that was put back.
     #[must_use]
-    pub fn is_ahead_of(&self, modified: Option<Timestamp>) -> bool {
+    pub fn is_ahead_of(&self, modified: Option<Timestamp>, now: Timestamp) -> bool {
         let known = modified.zip(self.zoho_modified_time);
-        known.is_some_and(|(row, own)| row < own)
+        let overtakes = now.duration_since(self.updated_at) <= LONGEST_INVOCATION;
+        overtakes && known.is_some_and(|(row, own)| row < own)
     }
 
     /// The oldest pending edit's time.

@@ -60,10 +60,18 @@ pub async fn look(
                 .filter(|record| record.create_intent.is_some())
                 .cloned()
                 .collect();
-            match &job.settings.settings.task_mark {
+            let mut rows = match &job.settings.settings.task_mark {
                 Some(mark) => by_text(job, plan, mark.as_str(), &tried).await?,
-                None => since_intent(job, plan, &tried).await?,
-            }
+                None => Vec::new(),
+            };
+            // Without a mark, or from before the settings named one.
+            let is_found = |record: &Record| rows.iter().any(|row| is_of_intent(job, record, row));
+            let unmarked: Vec<Record> = tried
+                .into_iter()
+                .filter(|record| !is_found(record))
+                .collect();
+            rows.extend(since_intent(job, plan, &unmarked).await?);
+            rows
         }
         Object::Deal | Object::User => Vec::new(),
     };
@@ -174,14 +182,16 @@ fn earliest(intent: Timestamp) -> Timestamp {
     intent.saturating_sub(SKEW).unwrap_or(Timestamp::MIN)
 }
 
-/// Whether a task in Zoho is what an unanswered creation left. With a mark that is certain; without one, two tasks of the same subject and
+/// Whether a task in Zoho is what an unanswered creation left. With a mark that is certain; of those without one, two of the same subject and
 /// links, created in the same minutes, are as good as each other.
 fn is_of_intent(job: &Job<'_>, record: &Record, row: &Row) -> bool {
     let Some(intent) = record.create_intent else {
         return false;
     };
-    if let Some(mark) = &job.settings.settings.task_mark {
-        return row.json(mark.as_str()).as_str() == Some(record.id.as_str());
+    let mark = job.settings.settings.task_mark.as_ref();
+    let mark = mark.map(|mark| row.json(mark.as_str()));
+    if let Some(mark) = mark.as_ref().and_then(serde_json::Value::as_str) {
+        return mark == record.id.as_str();
     }
     let text = |name: &str| {
         record
@@ -238,13 +248,15 @@ pub(super) async fn adopt_unanswered(
         .store
         .records(job.id(), Object::Task, &ids)
         .await?;
-    let unanswered: Vec<&Record> = records
-        .iter()
+    let unanswered: Vec<Record> = records
+        .into_iter()
         .filter(|record| record.create_intent.is_some() && record.zoho_id.is_none())
         .collect();
+    let marked = marked(job, plan, &unanswered).await?;
     let mut taken: BTreeSet<&PlatformId> = BTreeSet::new();
     let mut adopted = Vec::new();
     for row in rows.iter().filter(|row| !links.contains_key(&row.id)) {
+        let row = marked.get(&row.id).unwrap_or(row);
         let found = unanswered
             .iter()
             .find(|record| !taken.contains(&record.id) && is_of_intent(job, record, row));
@@ -256,6 +268,19 @@ pub(super) async fn adopt_unanswered(
     job.ports.store.save_links(&adopted).await?;
     links.extend(adopted.into_iter().map(|link| (link.zoho_id, link)));
     Ok(links)
+}
+
+/// The rows with the marks of these records, where the settings name a mark: whoever syncs does not read it along.
+async fn marked(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    unanswered: &[Record],
+) -> Result<BTreeMap<ZohoId, Row>, Error> {
+    let Some(mark) = &job.settings.settings.task_mark else {
+        return Ok(BTreeMap::new());
+    };
+    let rows = by_text(job, plan, mark.as_str(), unanswered).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
 /// The link of a record that Zoho just got; its hash fits no row yet, so that the next look at the row completes it.

@@ -247,6 +247,7 @@ async fn carry_out(
         .store
         .records(job.id(), object, &platform_ids)
         .await?;
+    let stored: BTreeSet<PlatformId> = records.iter().map(|record| record.id.clone()).collect();
     // Also those that an earlier attempt removed and did not come to mark.
     let left: BTreeSet<PlatformId> = records
         .iter()
@@ -263,6 +264,11 @@ async fn carry_out(
             entries.extend(Entry::of_change(&saved, job.retention()));
         }
     }
+    // A link whose record was never stored leads nowhere.
+    let (go, nowhere): (Vec<&Candidate>, Vec<&Candidate>) = go
+        .into_iter()
+        .partition(|candidate| stored.contains(&candidate.platform_id));
+    let nowhere: Vec<ZohoId> = nowhere.iter().map(|candidate| candidate.zoho_id).collect();
     // Also where another Zoho record took the record over: what refers to this one still means the same record.
     let removed: Vec<Link> = go
         .iter()
@@ -280,6 +286,10 @@ async fn carry_out(
     job.ports.store.write(&entries).await?;
     job.calculations.mark(left).await?;
     job.ports.store.save_links(&removed).await?;
+    job.ports
+        .store
+        .remove_links(job.id(), object, &nowhere)
+        .await?;
     Ok(job
         .ports
         .store

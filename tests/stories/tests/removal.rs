@@ -214,3 +214,28 @@ async fn what_was_deleted_before_its_link_was_stored_is_removed_too() {
     story.full_sync().await.unwrap();
     assert!(story.record_of(Object::Task, &task).is_none());
 }
+
+#[tokio::test]
+async fn a_link_whose_record_was_never_stored_is_forgotten_with_its_row() {
+    let story = Story::begin(30, guarded()).await.unwrap();
+    story.full_sync().await.unwrap();
+    let values =
+        json!({ "Account_Name": "Short-lived", "External_ID": "S-1", "Customer_Status": "Active" });
+    let zoho = story.zoho_creates("Accounts", &values).unwrap();
+    // The worker is cut off after it noted the link, and the row is gone before the next one comes.
+    let faults = &story.world.faults;
+    faults.on("save_link_over", 1, Fault::Crash(When::After));
+    faults.run(story.full_sync()).await.unwrap_err();
+    faults.clear();
+    story.zoho_deletes("Accounts", &zoho).unwrap();
+    story.pass(SignedDuration::from_hours(25));
+    let links = || {
+        let links = story.world.store.all_links(&story.connection());
+        links
+            .into_iter()
+            .any(|link| link.zoho_id.to_string() == zoho)
+    };
+    assert!(links());
+    story.full_sync().await.unwrap();
+    assert!(!links());
+}

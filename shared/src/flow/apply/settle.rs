@@ -329,7 +329,8 @@ impl Page<'_> {
             record,
             changed,
             counter,
-            overtaken: action.is_none() && before.is_ahead_of(asked.theirs.modified_time),
+            overtaken: action.is_none()
+                && before.is_ahead_of(asked.theirs.modified_time, self.moment.now),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::flow::lease::Lease;
 use crate::flow::{Error, creation, reading};
 use crate::identifier::{PlatformId, ZohoId};
+use crate::object::Object;
 use crate::outgoing::{self, Unsendable};
 use crate::port::{CrmError, WriteRefusal};
 use crate::record::{Action, Record};
@@ -90,13 +91,14 @@ impl Push<'_> {
     /// Sends a group that names nothing which Zoho does not have; how many records went out.
     async fn insert(&self, group: &[Record], lease: &Lease<'_>) -> Result<usize, Error> {
         let settings = &self.job.settings.settings;
+        let belonging = self.belonging(group).await?;
         let mut sending = Vec::new();
         for record in group {
             let (mut fields, mut out) = match outgoing::creation(record, &self.plan, settings) {
                 Ok(creation) => creation,
                 Err(Unsendable::NotInZoho { .. }) => continue,
             };
-            if !outgoing::names_a_parent(record, &self.plan) {
+            if !belonging.contains(&record.id) {
                 let remedy = "it would belong to no account that is synced, and be removed here: let it name one, or a contact or deal of one";
                 self.park(record.clone(), "NOT_IN_SCOPE", None, remedy)
                     .await?;
@@ -134,6 +136,32 @@ impl Push<'_> {
         let sent = sending.len();
         self.send_new(sending, lease).await?;
         Ok(sent)
+    }
+
+    /// Those records that belong to something which is synced, or to nothing by their nature.
+    async fn belonging(&self, group: &[Record]) -> Result<BTreeSet<PlatformId>, Error> {
+        let parents = |record: &Record| outgoing::parents(record, &self.plan);
+        let mut named: BTreeMap<Object, BTreeSet<PlatformId>> = BTreeMap::new();
+        for (object, id) in group.iter().filter_map(parents).flatten() {
+            named.entry(object).or_default().insert(id);
+        }
+        let mut present = BTreeSet::new();
+        for (object, ids) in named {
+            let ids: Vec<PlatformId> = ids.into_iter().collect();
+            let store = &self.job.ports.store;
+            let records = store
+                .records(self.job.id(), object, &ids)
+                .await?
+                .into_iter();
+            let synced = records.filter(|record| record.removed.is_none());
+            present.extend(synced.map(|record| (object, record.id)));
+        }
+        let belongs = |record: &&Record| {
+            parents(record)
+                .is_none_or(|parents| parents.iter().any(|parent| present.contains(parent)))
+        };
+        let belonging = group.iter().filter(belongs);
+        Ok(belonging.map(|record| record.id.clone()).collect())
     }
 
     async fn send_new(&self, mut sending: Vec<Sending>, lease: &Lease<'_>) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::flow::{Error, alarm};
+use crate::flow::{Error, alarm, reading};
 use crate::hash;
 use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::Entry;
@@ -13,6 +13,7 @@ use crate::port::{self, WriteRefusal};
 use crate::record::{Action, Change, Link, Parked, Record};
 use crate::value::Fields;
 
+use super::waiting::take_hidden;
 use super::{ATTEMPTS, Push};
 
 /// What Zoho took.
@@ -35,15 +36,18 @@ impl Push<'_> {
         let job = self.job;
         let ids: Vec<ZohoId> = written.iter().map(|written| written.zoho_id).collect();
         let (rows, _) = self.read(&ids).await?;
+        let hidden = reading::hidden(job, self.plan.object).await?;
         let mut links = Vec::new();
         let mut entries = Vec::new();
         let mut touched = BTreeSet::new();
         for Written {
             record,
             zoho_id,
-            fields,
+            mut fields,
         } in written
         {
+            // Zoho ignored what was hidden by the time of the write.
+            take_hidden(&mut fields, &self.plan, &hidden);
             let theirs = rows.get(&zoho_id);
             touched.extend(job.calculations.plan.touched(&record));
             let saved = self

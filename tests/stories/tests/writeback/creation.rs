@@ -149,6 +149,25 @@ async fn what_lacks_a_mandatory_field_is_not_even_sent() {
 }
 
 #[tokio::test]
+async fn what_would_belong_to_an_account_that_left_is_not_created() {
+    let mut settings = creating();
+    settings["objects"]["account"]["filter"] = json!({ "where": { "field": "Customer_Status", "comparator": "equal", "value": "Active" } });
+    let story = synced(settings).await;
+    let (zoho, account) = one(&story, Object::Account);
+    let id = "late@example.com";
+    let fields = json!({ "last_name": "Late", "account": account });
+    story.submit(Object::Contact, id, fields).await.unwrap();
+    let held = story.world.queue.take_writeback().unwrap();
+    let left = json!({ "Customer_Status": "Churned" });
+    story.zoho_edits("Accounts", &zoho, &left).unwrap();
+    story.full_sync().await.unwrap();
+    story.handle_writeback(&held.message).await.unwrap();
+    let why = parked(&story, Object::Contact, id).await.unwrap();
+    assert_eq!(why.code, "NOT_IN_SCOPE");
+    assert_eq!(count(&story, "Contacts", "Email", id), 0);
+}
+
+#[tokio::test]
 async fn what_would_belong_to_nothing_is_not_created_until_it_names_an_account() {
     let story = synced(creating()).await;
     let id = "loose@example.com";

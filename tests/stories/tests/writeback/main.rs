@@ -13,6 +13,7 @@ mod parking;
 mod refused;
 mod segments;
 mod tasks;
+mod unanswered;
 
 use serde_json::{Value, json};
 use stories::Story;

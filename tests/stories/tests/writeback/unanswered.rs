@@ -1,0 +1,63 @@
+//! Creations of which nobody heard the answer: found again, and not repeated (P6, W6).
+
+use serde_json::json;
+use tandem::object::Object;
+use zoho_sim::faults::{Fault, Moment};
+
+use super::*;
+
+/// Something makes a task whose answer is lost: it is in Zoho, and the platform does not know.
+async fn unanswered(story: &Story) {
+    story.zoho.model().faults.fail(Fault {
+        method: Some("POST".into()),
+        path: "/crm/v8/Tasks".into(),
+        moment: Moment::After,
+        status: 0,
+        ..Fault::default()
+    });
+    let fields = json!({ "subject": "Call", "account": story.some_account() });
+    story.submit(Object::Task, "t-1", fields).await.unwrap();
+    let held = story.world.queue.take_writeback().unwrap();
+    let cut_off = story.handle_writeback(&held.message).await;
+    assert!(cut_off.is_err(), "the answer was lost");
+    assert_eq!(count(story, "Tasks", "Subject", "Call"), 1);
+    story.pass(jiff::SignedDuration::from_mins(2));
+}
+
+/// Everybody who looks for it finds that one.
+async fn assert_found(story: &Story) {
+    story.pass(tandem::connection::ROUTINE_INTERVAL);
+    story.tick().await.unwrap();
+    assert_eq!(count(story, "Tasks", "Subject", "Call"), 1);
+    let record = story.record(Object::Task, "t-1").await.unwrap();
+    assert!(record.zoho_id.is_some() && record.pending.is_empty());
+    let zoho = record.zoho_id.unwrap().to_string();
+    let of_row = story.record_of(Object::Task, &zoho).unwrap();
+    assert_eq!(of_row.id, record.id, "and it is the only record of it");
+    assert_silent(story).await;
+}
+
+#[tokio::test]
+async fn a_marked_task_that_a_sync_meets_first_is_the_platform_s_own() {
+    let story = synced(editable_and("task_mark", json!("Task_Reference"))).await;
+    unanswered(&story).await;
+    story.routine_sync().await.unwrap();
+    assert_found(&story).await;
+}
+
+#[tokio::test]
+async fn a_task_from_before_there_was_a_mark_is_found_without() {
+    let story = synced(editable()).await;
+    unanswered(&story).await;
+    let marked = editable_and("task_mark", json!("Task_Reference"));
+    story.save_settings(marked).await.unwrap();
+    assert_found(&story).await;
+}
+
+#[tokio::test]
+async fn a_mark_that_the_settings_name_no_more_does_not_matter() {
+    let story = synced(editable_and("task_mark", json!("Task_Reference"))).await;
+    unanswered(&story).await;
+    story.save_settings(editable()).await.unwrap();
+    assert_found(&story).await;
+}
