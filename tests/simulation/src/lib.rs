@@ -5,14 +5,13 @@ mod check;
 mod crew;
 mod defect;
 mod dice;
+mod fate;
 mod hand;
 mod many;
+mod reach;
 mod recorder;
 mod scene;
 mod step;
-
-use std::collections::BTreeMap;
-use std::fmt;
 
 use anyhow::{Context as _, Result};
 use tandem::port::Ports;
@@ -22,6 +21,7 @@ use recorder::Recorder;
 
 pub use defect::{DEFECTS, Defect};
 pub use many::run_many;
+pub use reach::Reached;
 pub use step::Step;
 
 /// How many steps a seed takes at most.
@@ -45,40 +45,6 @@ pub struct Outcome {
     pub fingerprint: u64,
     /// The story in words, if it was asked for.
     pub story: Vec<String>,
-}
-
-/// How often each kind of thing happened.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reached(pub BTreeMap<&'static str, u64>);
-
-impl Reached {
-    /// Counts one more.
-    pub fn count(&mut self, kind: &'static str) {
-        *self.0.entry(kind).or_default() += 1;
-    }
-
-    /// Adds what another reached.
-    pub fn merge(&mut self, other: &Self) {
-        for (kind, number) in &other.0 {
-            *self.0.entry(kind).or_default() += number;
-        }
-    }
-
-    /// The kinds that were never reached.
-    #[must_use]
-    pub fn missing(&self) -> Vec<&'static str> {
-        let kinds = Step::kinds().into_iter().chain(hand::FAULTS);
-        kinds.filter(|kind| !self.0.contains_key(kind)).collect()
-    }
-}
-
-impl fmt::Display for Reached {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (kind, number) in &self.0 {
-            writeln!(formatter, "{number:>9}  {kind}")?;
-        }
-        Ok(())
-    }
 }
 
 /// The steps that a seed takes.
@@ -140,9 +106,29 @@ async fn tell(
         Ok(()) => check::after_the_storm(&mut hand, seed).await,
         failed => failed,
     };
+    if let Err(broken) = &checked {
+        tell_versions(&hand.scene, &format!("{broken:#}"));
+    }
     hand.finish();
+    hand.reached.tables(&hand.scene);
     reached.merge(&hand.reached);
     checked
+}
+
+/// Tells every version of the records that a violation names.
+fn tell_versions(scene: &scene::Scene<'_>, violation: &str) {
+    for side in &scene.sides {
+        for record in scene.world.store.stream(&side.story.connection()) {
+            if violation.contains(record.id.as_str()) {
+                scene.recorder.say(|| {
+                    format!(
+                        "      {} {} version {} at {}, Zoho's row of {:?}: {:?}; waiting: {:?}; agreed: {:?}",
+                        record.object, record.id, record.version, record.updated_at, record.zoho_modified_time, record.change, record.pending, record.base
+                    )
+                });
+            }
+        }
+    }
 }
 
 /// The promise that a violation is about, whichever connection and record broke it.

@@ -6,6 +6,9 @@ use std::thread::available_parallelism;
 use clap::Parser;
 use simulation::{DEFECTS, Outcome, Reached, run, run_many, shrink, trace};
 
+/// So many seeds reach everything often enough.
+const ENOUGH: u64 = 1_000;
+
 /// Runs the whole system under faults, seed by seed, and says which seed broke a promise.
 #[derive(Parser)]
 struct Options {
@@ -53,7 +56,12 @@ fn main() -> ExitCode {
     };
     run_many(seeds, options.threads.unwrap_or(processors), run, each);
     println!("{reached}");
+    let thin = reached.thin(ran);
+    for kind in &thin {
+        println!("too seldom: {kind}");
+    }
     match failed {
+        0 if !thin.is_empty() && ran >= ENOUGH => ExitCode::FAILURE,
         0 => {
             println!("{ran} seeds from {}: every promise held", options.from);
             ExitCode::SUCCESS

@@ -14,6 +14,7 @@ use zoho_sim::OrganisationSpec;
 
 use crate::Dress;
 use crate::dice::Dice;
+use crate::fate::Seen;
 use crate::recorder::Recorder;
 
 /// When every seed begins.
@@ -39,6 +40,10 @@ pub(crate) struct Side {
     pub(crate) made: BTreeMap<(Object, String), String>,
     /// What people deleted in Zoho, by module.
     pub(crate) deleted: Vec<(&'static str, String)>,
+    /// The settings that it had, in their order.
+    pub(crate) settings: Vec<Json>,
+    /// What Zoho was seen to have.
+    pub(crate) seen: Seen,
 }
 
 impl<'a> Scene<'a> {
@@ -67,7 +72,7 @@ impl<'a> Scene<'a> {
             if holding {
                 document["removal_guard"] = json!({ "percent": 0, "records": 0 });
             }
-            let story = Story::beside(&world, &zoho, name, &spec, document).await?;
+            let story = Story::beside(&world, &zoho, name, &spec, document.clone()).await?;
             if synced {
                 story.full_sync().await?;
             }
@@ -83,6 +88,8 @@ impl<'a> Scene<'a> {
                 spec,
                 made: BTreeMap::new(),
                 deleted: Vec::new(),
+                settings: vec![document],
+                seen: Seen::default(),
             });
         }
         world.faults.take_turns();

@@ -17,29 +17,16 @@ use crate::dice::Dice;
 use crate::recorder::Recorder;
 use crate::scene::{Scene, Side, settings};
 use crate::{Reached, Step};
-
-/// What the reports name beside the kinds of steps.
-pub(crate) const FAULTS: [&str; 16] = [
-    "a port failed before its effect",
-    "a port failed amid a batch",
-    "a port failed after its effect",
-    "a handler was killed between two calls",
-    "a handler was killed in a call",
-    "a handler ran out of time",
-    "Zoho failed before its effect",
-    "Zoho failed after its effect",
-    "a message came again after a failure",
-    "a message came while its handler was at it",
-    "a message was a dead letter",
-    "three handlers were at it at once",
-    "an edit was accepted",
-    "an edit was refused",
-    "R2: a held removal was approved",
-    "R2: a held removal was rejected",
-];
+use zoho_sim::journal::Served;
 
 /// How often a message may fail when nothing goes wrong any more.
 const TRIES: u32 = 40;
+
+/// Whether a request that Zoho served writes records.
+pub(crate) fn writes(served: &Served) -> bool {
+    let changes = served.method == "PUT" || (served.method == "POST" && served.coql.is_none());
+    changes && served.path.contains("/crm/")
+}
 
 /// The hand, and what it holds.
 pub(crate) struct Hand<'a> {
@@ -106,6 +93,7 @@ impl<'a> Hand<'a> {
             Step::SettingsChange(_) => {
                 let side = self.side(&mut dice);
                 let document = settings(&mut dice);
+                self.scene.sides[side].settings.push(document.clone());
                 self.at(side).story.save_settings(document).await?;
                 true
             }
@@ -151,8 +139,8 @@ impl<'a> Hand<'a> {
             Step::Deliver(_) => self.delivers(&mut dice)?,
             Step::Duplicate(_) => self.duplicates(&mut dice),
             Step::OldMessage(_) => self.sends_old(&mut dice),
-            Step::GoOn(_) => self.goes_on(&mut dice),
-            Step::Together(_) => self.go_together(&mut dice),
+            Step::GoOn(_) => self.goes_on(&mut dice)?,
+            Step::Together(_) => self.go_together(&mut dice)?,
             Step::Kill(_) => self.kills(&mut dice),
             Step::PortFails(_) => self.fails_port(&mut dice),
             Step::ZohoFails(_) => self.fails_zoho(&mut dice),
@@ -173,6 +161,19 @@ impl<'a> Hand<'a> {
         if happened {
             self.reached.count(step.kind());
         }
+        if step.kind().starts_with("Zoho") {
+            self.look()?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what Zoho has now.
+    pub(crate) fn look(&mut self) -> Result<()> {
+        for side in &mut self.scene.sides {
+            let mut seen = std::mem::take(&mut side.seen);
+            seen.look(side)?;
+            side.seen = seen;
+        }
         Ok(())
     }
 
@@ -192,19 +193,19 @@ impl<'a> Hand<'a> {
     }
 
     /// One handler goes on for some calls.
-    fn goes_on(&mut self, dice: &mut Dice) -> bool {
+    fn goes_on(&mut self, dice: &mut Dice) -> Result<bool> {
         let place = dice.below(self.crew.len());
         let any = self.crew.len() > 0;
         for _ in 0..=dice.below(12) {
-            if !self.turn(place, dice) {
+            if !self.turn(place, dice)? {
                 break;
             }
         }
-        any
+        Ok(any)
     }
 
     /// All handlers go on for some calls, one by one in any order.
-    fn go_together(&mut self, dice: &mut Dice) -> bool {
+    fn go_together(&mut self, dice: &mut Dice) -> Result<bool> {
         let several = self.crew.len() > 1;
         if self.crew.len() > 2 {
             self.reached.count("three handlers were at it at once");
@@ -214,13 +215,13 @@ impl<'a> Hand<'a> {
             if self.crew.len() == 0 {
                 break;
             }
-            self.turn(place, dice);
+            self.turn(place, dice)?;
         }
-        several
+        Ok(several)
     }
 
     /// Gives a handler a turn, which takes a moment; false when it is at its end.
-    fn turn(&mut self, place: usize, dice: &mut Dice) -> bool {
+    fn turn(&mut self, place: usize, dice: &mut Dice) -> Result<bool> {
         let recorder = self.recorder();
         let (side, served) = (
             self.crew.side(place),
@@ -228,6 +229,9 @@ impl<'a> Hand<'a> {
         );
         let turn = self.crew.turn(place, &self.scene.world, &recorder);
         self.watch_crossing(side, served);
+        if self.wrote_since(served) {
+            self.look()?;
+        }
         self.count_struck();
         let goes = match turn {
             Turn::Goes => true,
@@ -244,7 +248,13 @@ impl<'a> Hand<'a> {
         let moments = [0, 0, 0, 20, 20, 20, 300, 1_500];
         let moment = dice.pick(&moments).copied().unwrap_or(0);
         self.pass(SignedDuration::from_millis(moment));
-        goes
+        Ok(goes)
+    }
+
+    /// Whether a record was written in Zoho since a request.
+    fn wrote_since(&self, served: u64) -> bool {
+        let model = self.scene.zoho.model();
+        model.journal.since(served).any(writes)
     }
 
     /// Sees to it that a handler of a connection speaks to that one's organisation only (P7).
@@ -285,7 +295,11 @@ impl<'a> Hand<'a> {
             Came::Wrote(held, result) => self.wrote(&held, result),
             Came::Answered(Ok(answers)) => self.answered(&answers),
             // Whoever gets no answer asks again, or not; an edit that was stored is swept.
-            Came::Answered(Err(_)) | Came::Ticked(_) | Came::Started(_) | Came::Operated(_) => {}
+            Came::Answered(Err(error))
+            | Came::Ticked(Err(error))
+            | Came::Started(Err(error))
+            | Came::Operated(Err(error)) => self.reached.failed(&error),
+            Came::Ticked(Ok(_)) | Came::Started(Ok(_)) | Came::Operated(Ok(())) => {}
         }
     }
 

@@ -193,6 +193,7 @@ impl Hand<'_> {
                 self.old.0.push(held.message.clone());
             }
             Err(error) => {
+                self.reached.failed(&error);
                 let delay = error.disposition().redelivered_after(held.taken);
                 self.scene.world.queue.work.come_again(held, delay);
                 self.note_failed(format!("{:?}: {error:?}", held.message), &held.id);
@@ -201,6 +202,9 @@ impl Hand<'_> {
     }
 
     pub(super) fn wrote(&mut self, group: &[Held<Writeback>], result: Result<(), Error>) {
+        if let Err(error) = &result {
+            self.reached.failed(error);
+        }
         for held in group {
             match &result {
                 Ok(()) => {
@@ -236,7 +240,7 @@ impl Hand<'_> {
                 self.delivers(dice)?;
             } else if self.crew.len() > 0 {
                 let place = dice.below(self.crew.len());
-                self.turn(place, dice);
+                self.turn(place, dice)?;
             } else if let Some(next) = queue
                 .work
                 .next_at()
@@ -254,11 +258,12 @@ impl Hand<'_> {
     }
 
     /// Lets whoever is at it come to an end.
-    pub(crate) fn comes_to_rest(&mut self, dice: &mut Dice) {
+    pub(crate) fn comes_to_rest(&mut self, dice: &mut Dice) -> Result<()> {
         while self.crew.len() > 0 {
             let place = dice.below(self.crew.len());
-            self.turn(place, dice);
+            self.turn(place, dice)?;
         }
+        Ok(())
     }
 
     /// A person sends dead letters again; false when there are none.

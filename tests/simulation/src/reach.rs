@@ -1,0 +1,187 @@
+//! What seeds reached: steps, faults, the rules' branches and the error codes, each of which has to happen often enough to say anything.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use tandem::certificate::{self, Verdict};
+use tandem::flow::Error;
+use tandem::port::{self, CrmError};
+use tandem::record::{Action, Record, Side};
+use tandem::run::{Counter, RunKind, RunStatus};
+
+use crate::Step;
+use crate::scene::Scene;
+
+/// How often each thing beside the steps happens at least in a thousand seeds: about a third of what was counted.
+const LEAST: &[(&str, u64)] = &[];
+
+/// How often each kind of thing happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reached(BTreeMap<Cow<'static, str>, u64>);
+
+impl Reached {
+    /// Counts one more.
+    pub fn count(&mut self, kind: impl Into<Cow<'static, str>>) {
+        self.add(kind, 1);
+    }
+
+    fn add(&mut self, kind: impl Into<Cow<'static, str>>, number: u64) {
+        if number > 0 {
+            *self.0.entry(kind.into()).or_default() += number;
+        }
+    }
+
+    /// Adds what another reached.
+    pub fn merge(&mut self, other: &Self) {
+        for (kind, number) in &other.0 {
+            self.add(kind.clone(), *number);
+        }
+    }
+
+    /// What happened less often than it should in so many seeds, and how often.
+    #[must_use]
+    pub fn thin(&self, seeds: u64) -> Vec<String> {
+        let steps = Step::kinds().into_iter().map(|kind| (kind, 1));
+        let wanted = LEAST.iter().copied();
+        let wanted = wanted.map(|(kind, least)| (kind, least * seeds / 1_000));
+        steps
+            .chain(wanted)
+            .filter_map(|(kind, least)| {
+                let number = self.0.get(kind).copied().unwrap_or_default();
+                (number < least).then(|| format!("{kind}: {number} times, less than {least}"))
+            })
+            .collect()
+    }
+
+    /// Counts how a handler failed.
+    pub(crate) fn failed(&mut self, error: &Error) {
+        self.count(match error {
+            Error::Port(port::Error::Conflict { .. }) => "a handler failed: a conflict",
+            Error::Port(port::Error::Throttled { .. }) => "a handler failed: AWS throttled",
+            Error::Port(port::Error::Unavailable { .. }) => "a handler failed: AWS did not answer",
+            Error::Port(_) => "a handler failed: AWS refused",
+            Error::Crm(CrmError::Throttled { .. }) => "a handler failed: Zoho throttled",
+            Error::Crm(CrmError::Unavailable { .. }) => "a handler failed: Zoho did not answer",
+            Error::Crm(CrmError::ChangedMeanwhile) => {
+                "a handler failed: Zoho's record changed meanwhile"
+            }
+            Error::Crm(_) => "a handler failed: Zoho refused",
+            Error::NeedsReconnect { .. } => "a handler failed: the grant is gone",
+            Error::OverBudget { .. } => "a handler failed: the credits are spent",
+            Error::Busy { .. } => "a handler failed: another is at it",
+            Error::NotRunnable { .. } => "a handler failed: the connection does not run",
+            Error::NotFound { .. } | Error::OAuthClient { .. } | Error::Invalid(_) => {
+                "a handler failed: for good"
+            }
+        });
+    }
+
+    /// Counts what the tables and Zoho's own record of requests tell of a seed.
+    pub(crate) fn tables(&mut self, scene: &Scene<'_>) {
+        let store = &scene.world.store;
+        for side in &scene.sides {
+            let id = side.story.connection();
+            for record in store.stream(&id) {
+                self.version(&record);
+            }
+            for entry in store.all_entries(&id) {
+                self.count(format!("the log says: {}", entry.action));
+            }
+            for slice in store.all_slices(&id) {
+                for (counter, number) in slice.counters.iter() {
+                    self.counter(counter, number);
+                }
+            }
+            for run in store.all_runs(&id) {
+                let ended = match (run.kind, run.status) {
+                    (RunKind::Routine, RunStatus::Complete) => "a routine sync completed",
+                    (RunKind::Routine, _) => "a routine sync did not complete",
+                    (RunKind::Full, RunStatus::Complete) => "a full sync completed",
+                    (RunKind::Full, _) => "a full sync did not complete",
+                };
+                self.count(ended);
+                let slices = store.all_slices(&id).into_iter();
+                let slices: Vec<_> = slices.filter(|slice| slice.run == run.id).collect();
+                if run.kind == RunKind::Full && run.status != RunStatus::Running {
+                    self.certificates(&slices);
+                }
+            }
+        }
+        for served in scene.zoho.model().journal.since(0) {
+            if let Some(code) = &served.code {
+                self.count(format!("Zoho said: {code}"));
+            }
+        }
+    }
+
+    fn certificates(&mut self, slices: &[tandem::run::Slice]) {
+        for certificate in certificate::certify(slices) {
+            self.count(match certificate.verdict {
+                Verdict::Agrees => "R3: the counts agree",
+                Verdict::ZohoDiffers => "R3: Zoho counts otherwise",
+                Verdict::Unaccounted => "R3: not every row is accounted for",
+                Verdict::Incomplete(_) => "R3: an object was not read completely",
+                Verdict::NotCounted => "R3: an object that Zoho does not count",
+            });
+        }
+    }
+
+    fn version(&mut self, record: &Record) {
+        if let Some(parked) = &record.parked {
+            self.count(format!("W7: parked as {}", parked.code));
+        }
+        let Some(change) = &record.change else {
+            return;
+        };
+        match change.action {
+            Action::Relinked => self.count("I5: a record was tied to another row"),
+            Action::Removed => self.count(
+                match record.removed.as_ref().map(|removed| removed.reason) {
+                    Some(reason) => format!("R1: removed as {reason:?}"),
+                    None => "R1: removed without a reason".to_owned(),
+                },
+            ),
+            Action::Restored => self.count("R1: a record came back"),
+            _ => {}
+        }
+        for field in change
+            .fields
+            .iter()
+            .filter(|field| field.overruled.is_some())
+        {
+            let winner = record.sources.get(&field.field).map(|source| source.side);
+            self.count(match winner {
+                Some(Side::Zoho) => "W4: Zoho won a conflict",
+                _ => "W4: the platform won a conflict",
+            });
+        }
+    }
+
+    fn counter(&mut self, counter: Counter, number: u64) {
+        let rule = match counter {
+            Counter::Unmatched => "I1: a row without an external id",
+            Counter::Duplicates => "I3: another row with an external id",
+            Counter::OutOfScope => "S1 to S3: a row out of scope",
+            Counter::Unknown => "S7: a row that enriching leaves out",
+            Counter::Announced => "S5: an account whose dependants were sent for",
+            Counter::Restored => "R1: a removed record's row was met again",
+            Counter::Candidates => "S6: a record to be removed",
+            Counter::Held => "R2: a removal held",
+            Counter::Withdrawn => "R2: a removal withdrawn",
+            Counter::Resolved => "F7: a reference completed later",
+            Counter::Calculated => "F5: an account calculated",
+            _ => return,
+        };
+        self.add(rule, number);
+    }
+}
+
+impl fmt::Display for Reached {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (kind, number) in &self.0 {
+            writeln!(formatter, "{number:>9}  {kind}")?;
+        }
+        Ok(())
+    }
+}
