@@ -94,7 +94,6 @@ async fn send_again(ports: &Ports, run: &Run) -> Result<(), Error> {
     if run.status != RunStatus::Running || slices.iter().any(begun) {
         return Ok(());
     }
-    writeback::send_retry(ports, &run.connection).await;
     advance(ports, run.clone(), Resend::Yes).await
 }
 
@@ -137,9 +136,6 @@ async fn begin(
         now,
     );
     let run = ports.store.save_run(run).await?;
-    if kind == RunKind::Full {
-        writeback::send_retry(ports, connection).await;
-    }
     begin_stage(ports, &run, delay).await?;
     Ok(run)
 }
@@ -314,7 +310,12 @@ pub async fn end(
             ..line
         });
     }
-    Ok(ports.store.write(&lines).await?)
+    ports.store.write(&lines).await?;
+    // What was parked for want of something may have it by now (W7).
+    if run.kind == RunKind::Full {
+        writeback::send_retry(ports, &run.connection).await;
+    }
+    Ok(())
 }
 
 /// Whether the routine sync before this one was incomplete for the same reason, which the log has already.

@@ -60,6 +60,8 @@ pub(crate) fn check(
     policy: Option<ConflictPolicy>,
 ) -> Result<()> {
     let values = seen.values(settings)?;
+    let plans = WRITABLE.map(|object| (object, FieldPlan::compile(settings, object)));
+    let plans = BTreeMap::from(plans);
     let mut latest: BTreeMap<_, Record> = BTreeMap::new();
     for record in side.story.world.store.stream(&side.story.connection()) {
         let key = (record.object, record.id.clone());
@@ -70,7 +72,14 @@ pub(crate) fn check(
                     record.object, record.id, before.version
                 )
             };
-            edits(before, &record, policy, &values).with_context(what)?;
+            // A field that is not written can't win.
+            let pushes = |field: &FieldName| {
+                let plan = plans.get(&record.object);
+                plan.and_then(|plan| plan.field(field))
+                    .is_some_and(|mapped| mapped.pushes)
+            };
+            let policy_of = |field: &FieldName| policy.filter(|_| pushes(field));
+            edits(before, &record, &policy_of, &values).with_context(what)?;
             upheld(before, &record, policy).with_context(what)?;
         }
         latest.insert(key, record);
@@ -82,7 +91,7 @@ pub(crate) fn check(
 fn edits(
     before: &Record,
     after: &Record,
-    policy: Option<ConflictPolicy>,
+    policy: &dyn Fn(&FieldName) -> Option<ConflictPolicy>,
     seen: &BTreeSet<(Object, String, FieldName, String)>,
 ) -> Result<()> {
     let edited = |field: &FieldName| {
@@ -101,7 +110,7 @@ fn edits(
         });
         if overruled {
             let theirs = after.base.get(field).unwrap_or(&Value::Null);
-            lost(before, after, (field, ours), theirs, policy)?;
+            lost(before, after, (field, ours), theirs, policy(field))?;
             continue;
         }
         if let Some(zoho) = after.zoho_id {

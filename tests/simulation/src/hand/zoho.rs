@@ -23,9 +23,13 @@ impl Hand<'_> {
     }
 
     fn changes(&self, side: usize, module: &str, values: &Json, dice: &mut Dice) -> Result<bool> {
-        let Some(id) = self.pick(side, module, dice)? else {
-            return Ok(false);
-        };
+        match self.pick(side, module, dice)? {
+            Some(id) => self.change(side, module, &id, values),
+            None => Ok(false),
+        }
+    }
+
+    fn change(&self, side: usize, module: &str, id: &str, values: &Json) -> Result<bool> {
         let story = &self.at(side).story;
         let said = || {
             format!(
@@ -34,7 +38,7 @@ impl Hand<'_> {
             )
         };
         self.scene.recorder.say(said);
-        story.zoho_edits(module, &id, values)?;
+        story.zoho_edits(module, id, values)?;
         Ok(true)
     }
 
@@ -212,12 +216,30 @@ impl Hand<'_> {
             }
             "Contacts" => {
                 let values = json!({ "Who_Id": { "id": id } });
-                self.changes(side, "Tasks", &values, dice)
+                self.reparents_task(side, &values, dice)
             }
             what => {
                 let values = json!({ "What_Id": { "id": id }, "$se_module": what });
-                self.changes(side, "Tasks", &values, dice)
+                self.reparents_task(side, &values, dice)
             }
+        }
+    }
+
+    /// Not one whose creation may have got no answer and that has no mark: such a one is known by its subject and links alone.
+    fn reparents_task(&mut self, side: usize, values: &Json, dice: &mut Dice) -> Result<bool> {
+        let settings = &self.at(side).settings;
+        let marked = settings
+            .iter()
+            .all(|document| document["task_mark"].is_string());
+        let mut rows = self.at(side).story.rows("Tasks")?;
+        let is_own = |row: &Json| {
+            let subject = row["Subject"].as_str();
+            subject.is_some_and(|subject| subject.starts_with("Own task"))
+        };
+        rows.retain(|row| marked || !is_own(row));
+        match dice.pick(&rows).and_then(|row| row["id"].as_str()) {
+            Some(id) => self.change(side, "Tasks", id, values),
+            None => Ok(false),
         }
     }
 
