@@ -200,6 +200,15 @@ impl<M: Clone> Line<M> {
         found
     }
 
+    /// Lets the message at a place be one that was delivered as often as a message may be. False when there is none.
+    pub fn wear_out(&self, place: usize) -> bool {
+        let now = self.clock.now();
+        let mut state = locked(&self.state);
+        let mut ready = state.waiting.iter_mut().filter(|held| held.ready_at <= now);
+        let worn = ready.nth(place);
+        worn.map(|held| held.taken = DELIVERIES).is_some()
+    }
+
     /// Loses the message at a place among those whose time has come.
     pub fn lose(&self, place: usize) -> Option<M> {
         self.take_at(place).map(|held| held.message)

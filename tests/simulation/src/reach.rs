@@ -109,8 +109,13 @@ impl Reached {
             }
         }
         for served in scene.zoho.model().journal.since(0) {
-            if let Some(code) = &served.code {
-                self.count(format!("Zoho said: {code}"));
+            match &served.code {
+                Some(code) => self.count(format!("Zoho said: {code}")),
+                None if served.status == 0 => self.count("Zoho said nothing"),
+                None if served.status >= 300 => {
+                    self.count(format!("Zoho answered {}", served.status));
+                }
+                None => {}
             }
         }
     }

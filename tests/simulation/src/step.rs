@@ -67,6 +67,8 @@ pub enum Step {
     Duplicate(u64),
     /// A message that was done long ago comes again.
     OldMessage(u64),
+    /// A message has been delivered as often as one may be.
+    WearsOut(u64),
     /// A handler goes on for some calls.
     GoOn(u64),
     /// All handlers go on for some calls, in any order.
@@ -122,14 +124,14 @@ kinds! {
     ZohoEdits 12,
     ZohoCreates 6,
     ZohoDeletes 3,
-    ZohoRestores 2,
+    ZohoRestores 3,
     ZohoMoves 4,
     ZohoRenames 2,
     ZohoMerges 1,
     ZohoScopes 5,
     ZohoDoubles 2,
     ZohoReparents 3,
-    ZohoHides 1,
+    ZohoHides 3,
     ZohoClock 1,
     PlatformKnows 3,
     PlatformSegments 3,
@@ -150,6 +152,7 @@ kinds! {
     Deliver 26,
     Duplicate 3,
     OldMessage 1,
+    WearsOut 1,
     GoOn 16,
     Together 22,
     Kill 3,

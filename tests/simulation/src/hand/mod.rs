@@ -139,6 +139,7 @@ impl<'a> Hand<'a> {
             Step::Deliver(_) => self.delivers(&mut dice)?,
             Step::Duplicate(_) => self.duplicates(&mut dice),
             Step::OldMessage(_) => self.sends_old(&mut dice),
+            Step::WearsOut(_) => self.wears_out(&mut dice),
             Step::GoOn(_) => self.goes_on(&mut dice)?,
             Step::Together(_) => self.go_together(&mut dice)?,
             Step::Kill(_) => self.kills(&mut dice),

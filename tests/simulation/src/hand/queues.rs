@@ -170,6 +170,17 @@ impl Hand<'_> {
         }
     }
 
+    /// A message has been delivered as often as one may be.
+    pub(super) fn wears_out(&mut self, dice: &mut Dice) -> bool {
+        let queue = &self.scene.world.queue;
+        let (works, edits) = (queue.work.ready(), queue.writeback.ready());
+        let place = dice.below(works + edits);
+        match place < works {
+            true => queue.work.wear_out(place),
+            false => queue.writeback.wear_out(place - works),
+        }
+    }
+
     /// A message that was done long ago comes once more.
     pub(super) fn sends_old(&mut self, dice: &mut Dice) -> bool {
         let (works, edits) = (&self.old.0, &self.old.1);

@@ -245,7 +245,7 @@ impl Hand<'_> {
 
     pub(super) fn hides_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
         let side = self.side(dice);
-        let hidden = dice.once_in(2);
+        let hidden = !dice.once_in(3);
         let story = &self.at(side).story;
         let fields = [
             ("Contacts", "Phone"),
