@@ -21,6 +21,9 @@ use crate::fate;
 use crate::hand::{Hand, writes};
 use crate::scene::Side;
 
+/// How many full syncs may follow each other because the one before still brought something to Zoho, or a person said yes.
+const MOST_ROUNDS: usize = 5;
+
 /// Lets everything drain, syncs, and checks the promises.
 pub(crate) async fn after_the_storm(hand: &mut Hand<'_>, seed: u64) -> Result<()> {
     let recorder = hand.scene.recorder.clone();
@@ -34,23 +37,20 @@ pub(crate) async fn after_the_storm(hand: &mut Hand<'_>, seed: u64) -> Result<()
     hand.drain(&mut dice).await.context("draining")?;
     // A run whose messages were never sent counts as cut short after this time, and spent credits have come back.
     hand.pass(SignedDuration::from_hours(25));
-    // The poller sweeps the edits that wait; then one full sync has to do. What the platform still brings to Zoho at that is new to the next.
+    // The poller sweeps the edits that wait; then one full sync has to do. What the platform still brings to Zoho at that is new to the next,
+    // and so is what a person says yes to.
     sync_as(hand, RunKind::Routine, &mut dice).await?;
-    let mut rounds = 0;
-    loop {
+    for round in 0.. {
+        ensure!(round < MOST_ROUNDS, "P5: it never comes to rest");
         let request = hand.scene.zoho.model().journal.latest();
         sync_as(hand, RunKind::Full, &mut dice).await?;
-        approve_all(hand, &mut dice).await?;
+        let approved = approve_all(hand, &mut dice).await?;
         sync_as(hand, RunKind::Routine, &mut dice).await?;
-        if rounds == 0 {
-            promises(hand).await?;
-        }
-        if written_since(hand, request).is_empty() {
+        if !approved && written_since(hand, request).is_empty() {
             break;
         }
-        rounds += 1;
-        ensure!(rounds < 4, "P5: the platform writes to Zoho for ever");
     }
+    promises(hand).await?;
     let (before, links) = (hand.scene.world.store.writes(), links(hand));
     let request = hand.scene.zoho.model().journal.latest();
     recorder.say(|| "the quiet night".to_owned());
@@ -95,14 +95,17 @@ fn written_since(hand: &Hand<'_>, request: u64) -> Vec<String> {
         .collect()
 }
 
-/// A person says yes to every removal that is held.
-async fn approve_all(hand: &mut Hand<'_>, dice: &mut Dice) -> Result<()> {
+/// A person says yes to every removal that is held; true when there was one.
+async fn approve_all(hand: &mut Hand<'_>, dice: &mut Dice) -> Result<bool> {
+    let mut approved = false;
     for side in 0..hand.scene.sides.len() {
         for object in hand.held(side) {
             hand.decide(side, object, true, dice);
+            approved = true;
         }
     }
-    hand.drain(dice).await
+    hand.drain(dice).await?;
+    Ok(approved)
 }
 
 /// Every link of every connection.

@@ -119,7 +119,9 @@ async fn tell(
 fn tell_versions(scene: &scene::Scene<'_>, violation: &str) {
     for side in &scene.sides {
         for record in scene.world.store.stream(&side.story.connection()) {
-            if violation.contains(record.id.as_str()) {
+            let zoho = record.zoho_id.map(String::from);
+            let is_named = zoho.is_some_and(|zoho| violation.contains(&zoho));
+            if is_named || violation.contains(record.id.as_str()) {
                 scene.recorder.say(|| {
                     format!(
                         "      {} {} version {} at {}, Zoho's row of {:?}: {:?}; waiting: {:?}; agreed: {:?}",

@@ -83,24 +83,11 @@ impl<'a> Scene<'a> {
                 }
                 story.full_sync().await?;
             }
-            let mut deleted = Vec::new();
-            if synced && !holding && dice.once_in(2) {
-                // Some records were removed, and may come back.
-                for (object, module) in
-                    [(Object::Account, "Accounts"), (Object::Contact, "Contacts")]
-                {
-                    for id in story.present(object).into_iter().take(1) {
-                        story.zoho_deletes(module, &id)?;
-                        deleted.push((module, id));
-                    }
-                }
-                story.full_sync().await?;
-            }
             sides.push(Side {
                 story,
                 spec,
                 made: BTreeMap::new(),
-                deleted,
+                deleted: Vec::new(),
                 settings: vec![document],
                 seen: Seen::default(),
             });

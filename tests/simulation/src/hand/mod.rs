@@ -163,14 +163,15 @@ impl<'a> Hand<'a> {
             self.reached.count(step.kind());
         }
         if step.kind().starts_with("Zoho") {
-            self.look()?;
+            self.look(None)?;
         }
         Ok(())
     }
 
-    /// Takes in what Zoho has now.
-    pub(crate) fn look(&mut self) -> Result<()> {
-        for side in &mut self.scene.sides {
+    /// Takes in what Zoho has now, of a connection or of all.
+    pub(crate) fn look(&mut self, of: Option<usize>) -> Result<()> {
+        let sides = self.scene.sides.iter_mut().enumerate();
+        for (_, side) in sides.filter(|(place, _)| of.is_none_or(|of| of == *place)) {
             let mut seen = std::mem::take(&mut side.seen);
             seen.look(side)?;
             side.seen = seen;
@@ -231,7 +232,7 @@ impl<'a> Hand<'a> {
         let turn = self.crew.turn(place, &self.scene.world, &recorder);
         self.watch_crossing(side, served);
         if self.wrote_since(served) {
-            self.look()?;
+            self.look(side)?;
         }
         self.count_struck();
         let goes = match turn {
