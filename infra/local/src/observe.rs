@@ -184,6 +184,22 @@ impl Stack {
         Ok(urls.all(|url| depths.get(url).is_none_or(|depth| depth.is_empty())))
     }
 
+    /// Whether any queue holds a message with this text, be it worked on or a dead letter. One look at all at once, as [`Stack::is_empty`].
+    ///
+    /// # Errors
+    /// When the emulator does not answer.
+    pub async fn holds(&self, text: &str) -> Result<bool> {
+        let messages = self.all_messages().await?;
+        let mut bodies = self
+            .queues()
+            .values()
+            .flat_map(|queue| [&queue.url, &queue.dead_letters_url])
+            .filter_map(|url| messages.get(url)?.as_array())
+            .flatten()
+            .filter_map(|message| message["Body"].as_str());
+        Ok(bodies.any(|body| body.contains(text)))
+    }
+
     /// Waits until no queue holds a message, dead letters aside.
     ///
     /// # Errors

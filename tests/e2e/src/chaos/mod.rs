@@ -33,6 +33,9 @@ const REDELIVERED_AFTER: Duration = Duration::from_secs(2);
 /// letters although nothing failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The longest that a message is put off, in any weather.
+const PUT_OFF: Duration = Duration::from_secs(1);
+
 /// An emulator in which it can storm, for any number of seeds.
 #[derive(Debug)]
 pub struct Theatre {
@@ -48,7 +51,7 @@ impl Theatre {
     /// When something of it fails.
     pub async fn open() -> Result<Self> {
         let functions = build_functions()?;
-        let turbulence = Turbulence::open().await?;
+        let turbulence = Turbulence::open(PUT_OFF).await?;
         let options = EmulatorOptions {
             environment: turbulence.environment(),
             ..EmulatorOptions::default()
@@ -104,10 +107,13 @@ impl Theatre {
             told = tale.tell() => told?,
             broken = storm.rage(&mut report.storm) => match broken? {},
         }
-        storm.end(&mut report.storm).await?;
+        storm.end(&mut report.storm)?;
         world.stack.retry_after(PATIENCE).await?;
         report.forgotten = tale.forgotten();
-        report.redriven_later = tale.drain().await.context("draining")?;
+        report.redriven_later = tokio::select! {
+            drained = tale.drain() => drained.context("draining")?,
+            broken = storm::aftermath(world) => match broken? {},
+        };
         report.stormy_seconds = began.elapsed().as_secs_f64();
         let at_once = Look::take(world, tale.hand()?).await?;
         report.differences_at_once = at_once.differences(calm).len();
