@@ -8,10 +8,7 @@ use serde_json::{Value, json};
 use tandem_local::{QUEUES, World};
 
 use super::hand::Hand;
-use crate::{CONNECTION, connect};
-
-/// How long anything may take.
-const BUDGET: Duration = Duration::from_secs(120);
+use crate::{BUDGET, CONNECTION, connect};
 
 /// How long until somebody tries again.
 const AGAIN: Duration = Duration::from_millis(200);
