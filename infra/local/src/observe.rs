@@ -184,6 +184,22 @@ impl Stack {
         Ok(urls.all(|url| depths.get(url).is_none_or(|depth| depth.is_empty())))
     }
 
+    /// Whether any queue holds a message with this text, be it worked on or a dead letter. One look at all at once, as [`Stack::is_empty`].
+    ///
+    /// # Errors
+    /// When the emulator does not answer.
+    pub async fn holds(&self, text: &str) -> Result<bool> {
+        let messages = self.all_messages().await?;
+        let mut bodies = self
+            .queues()
+            .values()
+            .flat_map(|queue| [&queue.url, &queue.dead_letters_url])
+            .filter_map(|url| messages.get(url)?.as_array())
+            .flatten()
+            .filter_map(|message| message["Body"].as_str());
+        Ok(bodies.any(|body| body.contains(text)))
+    }
+
     /// Waits until no queue holds a message, dead letters aside.
     ///
     /// # Errors
@@ -208,12 +224,20 @@ impl Stack {
         }
     }
 
-    /// The bodies of a queue's messages, those that are being worked on included.
+    /// The bodies of all messages, those that are being worked on included, each with its queue; dead letters aside.
     ///
     /// # Errors
-    /// When there is no such queue.
-    pub async fn messages(&self, queue: &str) -> Result<Vec<String>> {
-        self.bodies(&self.queue(queue)?.url).await
+    /// When the emulator does not answer.
+    pub async fn all_bodies(&self) -> Result<Vec<(String, String)>> {
+        let messages = self.all_messages().await?;
+        let mut bodies = Vec::new();
+        for (name, queue) in self.queues() {
+            let of_queue = messages.get(&queue.url).and_then(Value::as_array);
+            let of_queue = of_queue.into_iter().flatten();
+            let of_queue = of_queue.filter_map(|message| message["Body"].as_str());
+            bodies.extend(of_queue.map(|body| (name.clone(), body.to_owned())));
+        }
+        Ok(bodies)
     }
 
     /// The bodies of a queue's dead letters.

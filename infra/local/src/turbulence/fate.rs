@@ -18,8 +18,6 @@ pub struct Odds {
     pub kills: u64,
     /// The same for the poller and the full sync's planner, which make few calls.
     pub kills_of_planners: u64,
-    /// The longest that a message may be put off, instead of the minutes that production gives a failure to heal.
-    pub patience: Duration,
 }
 
 /// Before or after a call had its effect.
@@ -118,7 +116,6 @@ mod tests {
         failures: 100,
         kills: 20,
         kills_of_planners: 200,
-        patience: Duration::from_secs(1),
     };
 
     fn fates(odds: &Odds, function: &str) -> Vec<(Fate, bool)> {

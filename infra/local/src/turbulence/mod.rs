@@ -45,6 +45,7 @@ pub struct Turbulence {
 struct Air {
     http: reqwest::Client,
     emulator: OnceLock<Client>,
+    patience: Duration,
     weather: Mutex<Weather>,
 }
 
@@ -72,16 +73,18 @@ struct Storm {
 }
 
 impl Turbulence {
-    /// Listens on a free port of the loopback interface.
+    /// Listens on a free port of the loopback interface. Messages are put off for `patience` at most, where production lets them wait minutes: for
+    /// a connection's own moment, for what is busy, and for what failed to heal.
     ///
     /// # Errors
     /// When no port can be opened.
-    pub async fn open() -> Result<Self> {
+    pub async fn open(patience: Duration) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let air = Arc::new(Air {
             http: relay::client()?,
             emulator: OnceLock::new(),
+            patience,
             weather: Mutex::default(),
         });
         let router = Router::new()
@@ -176,20 +179,18 @@ impl Air {
         let call = Call::of(&parts);
         let pass = async || {
             self.count(&call, &body);
+            if let Some(sooner) = sooner(&call, &body, self.patience) {
+                // The function's signature covers the delay, so this is another call.
+                let done = emulator.json("sqs", &call.target, &sooner).await;
+                if let Ok(done) = done {
+                    return Ok(answer(StatusCode::OK, &done));
+                }
+            }
             relay(&self.http, emulator.endpoint(), &parts, body.clone()).await
         };
         let function = self.function(peer, &parts.headers, emulator)?;
-        let (fate, patience) = self.fate(&call, function.as_deref());
-        match fate {
-            Fate::Fair => match patience {
-                Some(patience) if call.name == "ChangeMessageVisibility" => {
-                    match sooner(emulator, &call, &body, patience).await {
-                        Some(response) => Ok(response),
-                        None => pass().await,
-                    }
-                }
-                _ => pass().await,
-            },
+        match self.fate(&call, function.as_deref()) {
+            Fate::Fair => pass().await,
             Fate::Late(delay) => {
                 tokio::time::sleep(delay).await;
                 pass().await
@@ -242,18 +243,17 @@ impl Air {
         Ok(function)
     }
 
-    /// What befalls a call, and the longest that messages may be put off.
-    fn fate(&self, call: &Call, function: Option<&str>) -> (Fate, Option<Duration>) {
+    /// What befalls a call.
+    fn fate(&self, call: &Call, function: Option<&str>) -> Fate {
         let mut weather = self.weather();
         let Some(storm) = &mut weather.storm else {
-            return (Fate::Fair, None);
+            return Fate::Fair;
         };
         let Some(function) = function.and_then(|function| storm.functions.get(function)) else {
-            return (Fate::Fair, None);
+            return Fate::Fair;
         };
-        let patience = Some(storm.odds.patience);
         if let Some(fate) = storm.doomed.get(&call.invocation) {
-            return (fate.clone(), patience);
+            return fate.clone();
         }
         let number = storm.calls.entry(function.clone()).or_default();
         *number += 1;
@@ -268,7 +268,7 @@ impl Air {
             let again = fate.again();
             storm.doomed.insert(call.invocation.clone(), again);
         }
-        (fate, patience)
+        fate
     }
 
     fn count(&self, call: &Call, body: &[u8]) {
@@ -363,19 +363,30 @@ fn dropped() -> Response {
     )])))
 }
 
-/// Puts a message off for no longer than `patience`; none: the emulator refuses. The signature of the function covers the delay, so this is
-/// another call.
-async fn sooner(
-    emulator: &Client,
-    call: &Call,
-    body: &[u8],
-    patience: Duration,
-) -> Option<Response> {
-    let mut asked: Value = serde_json::from_slice(body).ok()?;
-    let delay = asked["VisibilityTimeout"].as_u64()?;
-    asked["VisibilityTimeout"] = delay.min(patience.as_secs()).into();
-    let done = emulator.json("sqs", &call.target, &asked).await.ok()?;
-    Some(answer(StatusCode::OK, &done))
+/// A call that puts messages off, but for no longer than `patience`; none: it puts nothing off for so long.
+fn sooner(call: &Call, body: &[u8], patience: Duration) -> Option<Value> {
+    let mut asked: Value = match call.name.as_str() {
+        "ChangeMessageVisibility" | "SendMessageBatch" => serde_json::from_slice(body).ok()?,
+        _ => return None,
+    };
+    let mut delays: Vec<&mut Value> = match asked.get_mut("Entries") {
+        Some(entries) => {
+            let entries = entries.as_array_mut()?.iter_mut();
+            entries
+                .filter_map(|entry| entry.get_mut("DelaySeconds"))
+                .collect()
+        }
+        None => asked.get_mut("VisibilityTimeout").into_iter().collect(),
+    };
+    let longest = patience.as_secs();
+    delays.retain(|delay| delay.as_u64() > Some(longest));
+    if delays.is_empty() {
+        return None;
+    }
+    for delay in delays {
+        *delay = longest.into();
+    }
+    Some(asked)
 }
 
 /// The access key of a signed request.
@@ -417,6 +428,27 @@ mod tests {
             { "ConditionCheck": { "TableName": "state" } },
         ] });
         assert_eq!(of(transaction), ["records"]);
+    }
+
+    #[test]
+    fn messages_are_put_off_for_no_longer_than_patience() {
+        let of = |name: &str, body: Value| {
+            let call = Call {
+                target: format!("AmazonSQS.{name}"),
+                name: name.to_owned(),
+                invocation: String::new(),
+            };
+            let body = body.to_string();
+            sooner(&call, body.as_bytes(), Duration::from_secs(2))
+        };
+        let batch = |delay: u64| json!({ "QueueUrl": "q", "Entries": [{ "Id": "0", "DelaySeconds": delay }, { "Id": "1" }] });
+        assert_eq!(of("SendMessageBatch", batch(397)), Some(batch(2)));
+        assert_eq!(of("SendMessageBatch", batch(2)), None);
+        assert_eq!(of("SendMessageBatch", json!({ "Entries": [] })), None);
+        let visible = |after: u64| json!({ "VisibilityTimeout": after });
+        assert_eq!(of("ChangeMessageVisibility", visible(80)), Some(visible(2)));
+        assert_eq!(of("ChangeMessageVisibility", visible(0)), None);
+        assert_eq!(of("ReceiveMessage", visible(80)), None);
     }
 
     #[test]

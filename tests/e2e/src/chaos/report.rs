@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use anyhow::{Result, ensure};
 use tandem_local::FUNCTIONS;
 
 use super::storm::Struck;
@@ -13,10 +14,8 @@ pub struct Report {
     pub seed: u64,
     /// How long all of it took.
     pub seconds: f64,
-    /// How long the calm world took of that.
-    pub calm_seconds: f64,
-    /// How long the stormy world took until everything had drained.
-    pub stormy_seconds: f64,
+    /// How long it took until everything had drained in the stormy world.
+    pub drained_seconds: f64,
     /// What the storm did.
     pub storm: Struck,
     /// Dead letters sent again when the storm had passed.
@@ -30,18 +29,26 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(seed: u64, calm_seconds: f64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             seed,
             seconds: 0.0,
-            calm_seconds,
-            stormy_seconds: 0.0,
+            drained_seconds: 0.0,
             storm: Struck::default(),
             redriven_later: 0,
             forgotten: 0,
             differences_at_once: 0,
             quiet_writes: 0,
         }
+    }
+
+    /// A storm in which nothing happened proves nothing.
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!(self.killed("worker-") > 0, "no worker was killed");
+        ensure!(self.failed() > 20, "hardly a call to AWS failed");
+        ensure!(self.storm.zoho > 0, "no request to Zoho failed");
+        ensure!(self.storm.doubled > 0, "no message came twice");
+        Ok(())
     }
 
     /// How many processes were killed, at their calls and at any moment, of functions whose names contain this.
@@ -80,13 +87,12 @@ impl fmt::Display for Report {
             .collect();
         write!(
             formatter,
-            "seed {}: held in {:.0} s (calm {:.0} s, stormy until drained {:.0} s); {} processes killed ({}), {} calls to AWS and {} to Zoho struck, \
+            "seed {}: held in {:.0} s (drained after {:.0} s); {} processes killed ({}), {} calls to AWS and {} to Zoho struck, \
              {} messages doubled, {} dead letters sent again and {} after it, {} runs forgotten; {} differences before the next night, {} writes in the quiet \
              night",
             self.seed,
             self.seconds,
-            self.calm_seconds,
-            self.stormy_seconds,
+            self.drained_seconds,
             self.killed(""),
             by_function.join(", "),
             self.failed(),

@@ -8,10 +8,7 @@ use serde_json::{Value, json};
 use tandem_local::{QUEUES, World};
 
 use super::hand::Hand;
-use crate::{CONNECTION, connect};
-
-/// How long anything may take.
-const BUDGET: Duration = Duration::from_secs(120);
+use crate::{BUDGET, CONNECTION, connect};
 
 /// How long until somebody tries again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -19,10 +16,10 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// How many edits go to the console at once: fewer get through in a storm more often.
 const AT_ONCE: usize = 6;
 
-/// Longer than a full sync may take before another may start.
-const TOO_LONG_AGO: &str = "2020-01-01T00:00:00Z";
+/// Before the night in which a full sync is due.
+const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 
-/// How often a run is seen to stand still before it counts as forgotten.
+/// How often a run is seen to stand still, and no message to be about it, before nobody works on it any more.
 const STANDSTILLS: u32 = 10;
 
 /// A seed's tale in one world.
@@ -30,8 +27,16 @@ pub(super) struct Tale<'a> {
     world: &'a World,
     seed: u64,
     hand: Option<Hand>,
-    /// How many runs nobody worked on any more, because whoever started them died before sending their messages.
+    /// How many runs nobody worked on, because whoever started them died before sending their messages.
     forgotten: u64,
+}
+
+/// What became of a run.
+enum Became {
+    /// It is complete.
+    Complete,
+    /// No message is about it any more. So it is, as it was seen last.
+    Forgotten(Value),
 }
 
 impl<'a> Tale<'a> {
@@ -75,9 +80,12 @@ impl<'a> Tale<'a> {
         self.silence().await
     }
 
-    /// A full sync, as at night.
+    /// The night's full sync.
     pub(super) async fn night(&mut self) -> Result<()> {
         let latest = self.latest("full").await?;
+        if let Some(run) = &latest {
+            self.lay_back(run).await?;
+        }
         self.sync("full", latest).await.context("a night")?;
         self.silence().await
     }
@@ -144,40 +152,55 @@ impl<'a> Tale<'a> {
     /// Lets the schedule start runs of a kind until one that is newer than `latest` is complete.
     async fn sync(&mut self, kind: &str, mut latest: Option<String>) -> Result<()> {
         let deadline = Instant::now() + BUDGET;
-        let mut trouble = None;
+        let (mut ticked, mut sent_again) = (Value::Null, None);
         while Instant::now() < deadline {
             let newest = self.latest(kind).await?;
             let Some(run) = newest.filter(|run| Some(run) > latest.as_ref()) else {
-                trouble = self.come_due(kind).await?.err();
+                ticked = self.tick(kind).await?;
                 continue;
             };
-            if self.completes(&run, deadline).await? {
+            let Became::Forgotten(state) = self.await_end(&run, deadline).await? else {
                 return Ok(());
+            };
+            if kind == "routine" {
+                // The next one reads what this one would have.
+                self.forgotten += 1;
+                latest = Some(run);
+                continue;
             }
-            self.forgotten += 1;
-            self.give_up(&run).await?;
-            latest = Some(run);
+            ensure!(
+                sent_again.as_ref() != Some(&run),
+                "the planner sent run {run} again, and nobody works on it: {state}"
+            );
+            let begun = state["slices"].as_array().into_iter().flatten();
+            let begun: Vec<_> = begun.filter(|slice| slice["done"] == true).collect();
+            ensure!(begun.is_empty(), "run {run} lost its messages: {state}");
+            ticked = self.tick(kind).await?;
+            if ticked["started"] == 1 {
+                self.forgotten += 1;
+                sent_again = Some(run);
+            }
         }
-        bail!("no {kind} run starts and completes within {BUDGET:?}: {trouble:?}")
+        bail!("no {kind} run starts and completes within {BUDGET:?}: {ticked}")
     }
 
-    /// Waits for a run's end; false when nobody works on it any more.
-    async fn completes(&self, run: &str, deadline: Instant) -> Result<bool> {
+    /// Waits until a run has ended or nobody works on it.
+    async fn await_end(&self, run: &str, deadline: Instant) -> Result<Became> {
         let path = format!("/api/connections/{CONNECTION}/runs/{run}");
         let (mut still, mut seen) = (0, Value::Null);
         while Instant::now() < deadline {
             let state = self.insist(Method::GET, &path, None).await?;
             match state["status"].as_str() {
-                Some("complete") => return Ok(true),
+                Some("complete") => return Ok(Became::Complete),
                 Some("running") => {}
                 _ => bail!("run {run} ended otherwise: {state}"),
             }
-            still = match state == seen && self.world.stack.is_empty().await? {
+            still = match state == seen && !self.world.stack.holds(run).await? {
                 true => still + 1,
                 false => 0,
             };
             if still == STANDSTILLS {
-                return Ok(false);
+                return Ok(Became::Forgotten(state));
             }
             seen = state;
             tokio::time::sleep(AGAIN).await;
@@ -196,35 +219,34 @@ impl<'a> Tale<'a> {
             .and_then(|run| run["id"].as_str().map(str::to_owned)))
     }
 
-    /// Lets somebody start a run: a full sync by hand, a routine sync by the poller when its time has come. That it fails is its own answer.
-    async fn come_due(&self, kind: &str) -> Result<Result<()>> {
-        if kind == "full" {
-            // The planner's own messages wait for the connection's moment in the quarter of an hour.
-            let started = self.world.console.start_run(CONNECTION, kind).await;
-            return Ok(started.map(drop));
-        }
-        let past = TOO_LONG_AGO.parse::<jiff::Timestamp>()?;
+    /// Lets the connection's sync come due and the schedule look for it. Says what the tick did, or why it failed.
+    async fn tick(&self, kind: &str) -> Result<Value> {
+        let now = self.world.zoho()?.now();
         self.amend(
             json!({ "pk": { "S": "connection" }, "sk": { "S": CONNECTION } }),
             &[
-                (&format!("{kind}_due"), json!({ "S": TOO_LONG_AGO })),
+                (&format!("{kind}_due"), json!({ "S": now.to_string() })),
                 (
                     &format!("{kind}_due_at"),
-                    json!({ "N": past.as_second().to_string() }),
+                    json!({ "N": now.as_second().to_string() }),
                 ),
             ],
         )
         .await?;
-        let looked = self.world.stack.invoke("poller", &json!({})).await;
-        Ok(looked.map(drop))
+        let scheduled = match kind {
+            "full" => "full-sync",
+            _ => "poller",
+        };
+        let ticked = self.world.stack.invoke(scheduled, &json!({})).await;
+        Ok(ticked.unwrap_or_else(|error| json!(format!("{error:#}"))))
     }
 
-    /// Lets the time pass after which a full sync that nobody works on is given up.
-    async fn give_up(&self, run: &str) -> Result<()> {
+    /// Makes a full sync one of an earlier night, so that the planner starts another.
+    async fn lay_back(&self, run: &str) -> Result<()> {
         let key = json!({
             "pk": { "S": format!("c#{CONNECTION}") }, "sk": { "S": format!("run#{run}") }
         });
-        self.amend(key, &[("started_at", json!({ "S": TOO_LONG_AGO }))])
+        self.amend(key, &[("started_at", json!({ "S": LONG_AGO }))])
             .await
     }
 
