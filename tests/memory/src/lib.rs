@@ -9,6 +9,7 @@ pub mod fault;
 mod faulty;
 mod fields;
 mod interleave;
+pub mod layer;
 mod lock;
 mod nobody;
 mod queue;

@@ -74,6 +74,7 @@ async fn promises(hand: &Hand<'_>) -> Result<()> {
             .with_context(|| id.to_string())?;
         let policy = fate::steady_policy(&side.settings);
         fate::check(side, &side.seen, &settings, policy).with_context(|| id.to_string())?;
+        no_automation_ran(hand, side).with_context(|| id.to_string())?;
         alone(hand, side).with_context(|| id.to_string())?;
     }
     Ok(())
@@ -145,6 +146,20 @@ fn silence(hand: &Hand<'_>, before: Writes, links_before: &[Link], request: u64)
     ensure!(
         written.len() <= parked.count(),
         "P5: a night without changes sent {written:?} to Zoho"
+    );
+    Ok(())
+}
+
+/// Nobody asks for automations in the simulation's settings (W5).
+fn no_automation_ran(hand: &Hand<'_>, side: &Side) -> Result<()> {
+    let model = hand.scene.zoho.model();
+    let organisation = model.organisation(side.story.organisation);
+    let organisation = organisation.context("no organisation")?;
+    let mut ran = organisation.automations.iter();
+    let asked = ran.find(|run| !run.kinds.is_empty());
+    ensure!(
+        asked.is_none(),
+        "W5: a write started automations: {asked:?}"
     );
     Ok(())
 }

@@ -27,11 +27,25 @@ pub use step::Step;
 /// How many steps a seed takes at most.
 const MOST_STEPS: i64 = 160;
 
-/// What is put around the ports that every handler is given: nothing, or a deliberate defect.
-pub type Dress<'a> = dyn Fn(Ports) -> Ports + 'a;
+/// What a handler wears: nothing, or a deliberate defect.
+pub trait Dress {
+    /// The ports as the handler is given them.
+    fn ports(&self, ports: Ports) -> Ports;
+
+    /// Whether a message is acknowledged as soon as it is taken.
+    fn acknowledges_at_once(&self) -> bool {
+        false
+    }
+}
+
+impl<F: Fn(Ports) -> Ports> Dress for F {
+    fn ports(&self, ports: Ports) -> Ports {
+        self(ports)
+    }
+}
 
 /// What a seed came to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
@@ -59,18 +73,18 @@ pub fn steps_of(seed: u64) -> Vec<Step> {
 /// Runs a seed.
 #[must_use]
 pub fn run(seed: u64) -> Outcome {
-    run_with(seed, &|ports| ports)
+    run_with(seed, &|ports: Ports| ports)
 }
 
 /// Runs a seed with something around the ports of every handler.
 #[must_use]
-pub fn run_with(seed: u64, dress: &Dress<'_>) -> Outcome {
+pub fn run_with(seed: u64, dress: &dyn Dress) -> Outcome {
     run_steps(seed, steps_of(seed), dress, false)
 }
 
 /// Runs steps in the world of a seed; `telling` asks for the story in words.
 #[must_use]
-pub fn run_steps(seed: u64, steps: Vec<Step>, dress: &Dress<'_>, telling: bool) -> Outcome {
+pub fn run_steps(seed: u64, steps: Vec<Step>, dress: &dyn Dress, telling: bool) -> Outcome {
     let mut reached = Reached::default();
     let recorder = Recorder::telling(telling);
     let told = futures::executor::block_on(tell(seed, &steps, dress, &recorder, &mut reached));
@@ -88,7 +102,7 @@ pub fn run_steps(seed: u64, steps: Vec<Step>, dress: &Dress<'_>, telling: bool) 
 async fn tell(
     seed: u64,
     steps: &[Step],
-    dress: &Dress<'_>,
+    dress: &dyn Dress,
     recorder: &Recorder,
     reached: &mut Reached,
 ) -> Result<()> {
@@ -144,7 +158,7 @@ fn promise(violation: &str) -> &str {
 
 /// The fewest of a failing seed's steps that still break the same promise, found by leaving out more and more of them.
 #[must_use]
-pub fn shrink(failing: &Outcome, dress: &Dress<'_>) -> Outcome {
+pub fn shrink(failing: &Outcome, dress: &dyn Dress) -> Outcome {
     let mut best = run_steps(failing.seed, failing.steps.clone(), dress, false);
     let mut chunk = best.steps.len().div_ceil(2);
     while chunk > 0 {

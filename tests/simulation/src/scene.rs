@@ -29,7 +29,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) zoho: Arc<SimulatedZoho>,
     pub(crate) sides: Vec<Side>,
     pub(crate) recorder: Recorder,
-    dress: &'a Dress<'a>,
+    dress: &'a dyn Dress,
 }
 
 /// A connection, and what was asked of it.
@@ -48,7 +48,7 @@ pub(crate) struct Side {
 
 impl<'a> Scene<'a> {
     /// Sets the scene of a seed; half of the connections are synced once.
-    pub(crate) async fn set(seed: u64, dress: &'a Dress<'a>, recorder: Recorder) -> Result<Self> {
+    pub(crate) async fn set(seed: u64, dress: &'a dyn Dress, recorder: Recorder) -> Result<Self> {
         let mut dice = Dice::new(seed);
         let now: Timestamp = BEGINNING.parse()?;
         let (world, zoho) = World::simulated(seed, now);
@@ -103,13 +103,18 @@ impl<'a> Scene<'a> {
         })
     }
 
+    /// Whether a message is acknowledged as soon as it is taken.
+    pub(crate) fn acknowledges_at_once(&self) -> bool {
+        self.dress.acknowledges_at_once()
+    }
+
     /// The ports of a function whose clock is a little off.
     pub(crate) fn ports(&self, off: SignedDuration) -> Ports {
         let clock = Off {
             clock: self.world.clock.clone(),
             by: off,
         };
-        (self.dress)(Ports {
+        self.dress.ports(Ports {
             clock: Arc::new(clock),
             ..self.world.ports()
         })

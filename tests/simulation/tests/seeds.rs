@@ -1,15 +1,17 @@
-//! Some hundreds of seeds, every time.
+//! More than a thousand seeds, every time.
 
 use std::collections::BTreeSet;
 use std::thread::available_parallelism;
 
+use tandem::port::Ports;
+
 use simulation::{Outcome, Reached, run, run_many, shrink, trace};
 
 /// How many seeds; `cargo run -p simulation` runs more.
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 1_500;
 
 fn holds(outcome: &Outcome) {
-    let undressed = |ports| ports;
+    let undressed = |ports: Ports| ports;
     assert!(
         outcome.violation.is_none(),
         "{}",

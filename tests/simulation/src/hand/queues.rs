@@ -97,6 +97,9 @@ impl Hand<'_> {
                 return Ok(false);
             };
             self.note_again(held.taken);
+            if self.scene.acknowledges_at_once() {
+                queue.work.acknowledge(&held);
+            }
             let body = serde_json::to_string(&held.message)?;
             let Letter::Work(message) = Letter::to_worker(&body) else {
                 anyhow::bail!("no worker can read {body}");
@@ -133,6 +136,9 @@ impl Hand<'_> {
         let mut names = Vec::new();
         for held in &group {
             self.note_again(held.taken);
+            if self.scene.acknowledges_at_once() {
+                queue.writeback.acknowledge(held);
+            }
             let body = serde_json::to_string(&held.message)?;
             let Letter::Writeback(message) = Letter::to_writeback(&body) else {
                 anyhow::bail!("writeback can't read {body}");

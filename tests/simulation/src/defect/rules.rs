@@ -1,0 +1,114 @@
+//! Rules that are not kept, and things that are not remembered.
+
+use async_trait::async_trait;
+use tandem::calculation::Mark;
+use tandem::credit::{Bucket, Spent};
+use tandem::identifier::{ConnectionId, Digest};
+use tandem::journal::Entry;
+use tandem::port::{Error, SettingsVersion, Store};
+use tandem::record::{Action, Link, Record};
+use tandem::settings::RemovalGuard;
+use tandem_memory::layer::StoreLayer;
+
+/// A link does not say what its row said.
+pub(super) struct HashForgotten;
+
+#[async_trait]
+impl StoreLayer for HashForgotten {
+    async fn save_links(&self, inner: &dyn Store, links: &[Link]) -> Result<(), Error> {
+        let mut links = links.to_vec();
+        for link in &mut links {
+            link.hash = Digest::of(b"nothing");
+        }
+        inner.save_links(&links).await
+    }
+}
+
+/// Accounts are not marked.
+pub(super) struct MarksForgotten;
+
+#[async_trait]
+impl StoreLayer for MarksForgotten {
+    async fn mark_calculations(&self, _: &dyn Store, _: &[Mark]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Nothing is written in the log.
+pub(super) struct LogForgotten;
+
+#[async_trait]
+impl StoreLayer for LogForgotten {
+    async fn write(&self, _: &dyn Store, _: &[Entry]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// What was spent is not written down.
+pub(super) struct CreditsForgotten;
+
+#[async_trait]
+impl StoreLayer for CreditsForgotten {
+    async fn spend_credits(
+        &self,
+        _: &dyn Store,
+        _: &ConnectionId,
+        _: Bucket,
+        _: Spent,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// A record that is restored keeps its removal mark.
+pub(super) struct StaysRemoved;
+
+#[async_trait]
+impl StoreLayer for StaysRemoved {
+    async fn save_record(&self, inner: &dyn Store, mut record: Record) -> Result<Record, Error> {
+        let action = record.change.as_ref().map(|change| change.action);
+        if action == Some(Action::Restored) {
+            let ids = [record.id.clone()];
+            let stored = inner
+                .records(&record.connection, record.object, &ids)
+                .await?;
+            record.removed = stored.into_iter().find_map(|stored| stored.removed);
+        }
+        inner.save_record(record).await
+    }
+}
+
+/// No removal is too large.
+pub(super) struct GuardIgnored;
+
+#[async_trait]
+impl StoreLayer for GuardIgnored {
+    async fn settings(
+        &self,
+        inner: &dyn Store,
+        id: &ConnectionId,
+    ) -> Result<SettingsVersion, Error> {
+        let mut found = inner.settings(id).await?;
+        found.settings.removal_guard = RemovalGuard {
+            percent: 100,
+            records: u64::MAX,
+        };
+        Ok(found)
+    }
+}
+
+/// Segments mean nothing.
+pub(super) struct SegmentsIgnored;
+
+#[async_trait]
+impl StoreLayer for SegmentsIgnored {
+    async fn settings(
+        &self,
+        inner: &dyn Store,
+        id: &ConnectionId,
+    ) -> Result<SettingsVersion, Error> {
+        let mut found = inner.settings(id).await?;
+        found.settings.segments.clear();
+        Ok(found)
+    }
+}
