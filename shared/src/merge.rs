@@ -311,7 +311,7 @@ mod tests {
 
     fn moment() -> Moment {
         Moment {
-            now: at(1_000),
+            now: at(900),
             run: None,
         }
     }
