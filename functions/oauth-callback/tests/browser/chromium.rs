@@ -76,6 +76,8 @@ impl Chromium {
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ];
         let wanted = json!({
+            // A click can return before the page that it leads to is there.
+            "timeouts": { "implicit": 10_000 },
             "goog:chromeOptions": { "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
         });
