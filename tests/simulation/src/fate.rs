@@ -14,7 +14,7 @@ use tandem::value::Value;
 use crate::scene::Side;
 
 /// The objects that are written to Zoho.
-pub(crate) const WRITABLE: [Object; 3] = [Object::Account, Object::Contact, Object::Task];
+const WRITABLE: [Object; 3] = [Object::Account, Object::Contact, Object::Task];
 
 /// The rows that Zoho was seen to have, by object and id, each as its text.
 #[derive(Default)]
@@ -33,9 +33,7 @@ impl Seen {
     }
 
     /// What fields were seen to say, as far as a row alone tells.
-    fn values(&self, settings: &Settings) -> Result<BTreeSet<(Object, String, FieldName, String)>> {
-        let plans = WRITABLE.map(|object| (object, FieldPlan::compile(settings, object)));
-        let plans: BTreeMap<Object, FieldPlan> = plans.into();
+    fn values(&self, plans: &BTreeMap<Object, FieldPlan>) -> Result<Values> {
         let mut values = BTreeSet::new();
         for (object, id, row) in &self.0 {
             let read = plans[object].read(&serde_json::from_str(row)?, &Neighbours::new());
@@ -46,6 +44,9 @@ impl Seen {
         Ok(values)
     }
 }
+
+/// What fields said, by object, Zoho id and platform field, as text.
+type Values = BTreeSet<(Object, String, FieldName, String)>;
 
 /// A value as text, alike for values that are the same.
 fn words(value: &Value) -> String {
@@ -59,9 +60,9 @@ pub(crate) fn check(
     settings: &Settings,
     policy: Option<ConflictPolicy>,
 ) -> Result<()> {
-    let values = seen.values(settings)?;
     let plans = WRITABLE.map(|object| (object, FieldPlan::compile(settings, object)));
     let plans = BTreeMap::from(plans);
+    let values = seen.values(&plans)?;
     let mut latest: BTreeMap<_, Record> = BTreeMap::new();
     for record in side.story.world.store.stream(&side.story.connection()) {
         let key = (record.object, record.id.clone());
@@ -92,7 +93,7 @@ fn edits(
     before: &Record,
     after: &Record,
     policy: &dyn Fn(&FieldName) -> Option<ConflictPolicy>,
-    seen: &BTreeSet<(Object, String, FieldName, String)>,
+    seen: &Values,
 ) -> Result<()> {
     let edited = |field: &FieldName| {
         let change = after.change.as_ref();
@@ -119,17 +120,16 @@ fn edits(
                 continue;
             }
         }
-        let (base, action) = (after.base.get(field), after.change.as_ref());
-        let written = action.is_some_and(|change| is_write(change.action));
+        let base = after.base.get(field);
         // What a reference says can't be told from a row alone.
-        let unclear = matches!(ours.value, Value::Reference(_));
+        let is_reference = matches!(ours.value, Value::Reference(_));
         ensure!(
-            base.is_some_and(|base| base.same(&ours.value)) || (unclear && written),
+            base.is_some_and(|base| base.same(&ours.value)) || (is_reference && is_written(after)),
             "P2: the edit of {field} to {:?} is gone without a word, for {base:?}",
             ours.value
         );
         ensure!(
-            unclear,
+            is_reference,
             "P2: {field} counts as {:?} on both sides, and Zoho never had that",
             ours.value
         );
@@ -138,8 +138,9 @@ fn edits(
 }
 
 /// Whether a version says what was written to Zoho.
-const fn is_write(action: Action) -> bool {
-    matches!(action, Action::Pushed | Action::CreatedInZoho)
+fn is_written(version: &Record) -> bool {
+    let action = version.change.as_ref().map(|change| change.action);
+    matches!(action, Some(Action::Pushed | Action::CreatedInZoho))
 }
 
 /// An edit loses only where Zoho's side changed too, and only as the policy has it (W4).
@@ -175,10 +176,7 @@ fn lost(
 /// Zoho's value loses only as the policy has it (W4).
 fn upheld(before: &Record, after: &Record, policy: Option<ConflictPolicy>) -> Result<()> {
     // What was written already has the time of the write, and no longer the one that was compared.
-    let written = after
-        .change
-        .as_ref()
-        .is_some_and(|change| is_write(change.action));
+    let written = is_written(after);
     for (field, source) in &after.sources {
         let new = before.sources.get(field) != Some(source);
         let (Some(loser), Some(ours), true) = (&source.overruled, before.pending.get(field), new)

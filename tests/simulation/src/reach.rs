@@ -8,7 +8,7 @@ use tandem::certificate::{self, Verdict};
 use tandem::flow::Error;
 use tandem::port::{self, CrmError};
 use tandem::record::{Action, Record, Side};
-use tandem::run::{Counter, RunKind, RunStatus};
+use tandem::run::{Counter, RunKind, RunStatus, Slice};
 
 use crate::Step;
 use crate::scene::Scene;
@@ -171,7 +171,8 @@ impl Reached {
             for entry in store.all_entries(&id) {
                 self.count(format!("the log says: {}", entry.action));
             }
-            for slice in store.all_slices(&id) {
+            let slices = store.all_slices(&id);
+            for slice in &slices {
                 for (counter, number) in slice.counters.iter() {
                     self.counter(counter, number);
                 }
@@ -184,10 +185,9 @@ impl Reached {
                     (RunKind::Full, _) => "a full sync did not complete",
                 };
                 self.count(ended);
-                let slices = store.all_slices(&id).into_iter();
-                let slices: Vec<_> = slices.filter(|slice| slice.run == run.id).collect();
                 if run.kind == RunKind::Full && run.status != RunStatus::Running {
-                    self.certificates(&slices);
+                    let own = slices.iter().filter(|slice| slice.run == run.id);
+                    self.certificates(&own.cloned().collect::<Vec<_>>());
                 }
             }
         }
@@ -203,7 +203,7 @@ impl Reached {
         }
     }
 
-    fn certificates(&mut self, slices: &[tandem::run::Slice]) {
+    fn certificates(&mut self, slices: &[Slice]) {
         for certificate in certificate::certify(slices) {
             self.count(match certificate.verdict {
                 Verdict::Agrees => "R3: the counts agree",

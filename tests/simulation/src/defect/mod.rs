@@ -3,9 +3,9 @@
 //! None of it is in what is shipped. A defect is a layer around the ports that a handler is given, so that the handler does to the outside what it
 //! would do if it had the defect; what its name does not say it leaves as it is.
 
+mod cursor;
 mod edits;
 mod messages;
-mod order;
 mod reading;
 mod rules;
 mod turns;
@@ -52,9 +52,7 @@ macro_rules! defects {
 use Wrong::{Acknowledges, Ports as Does};
 
 defects! {
-    "P1", 0, "a cursor moves before the records are stored", Does(|ports| tables(ports, order::CursorFirst::default()));
-    "P1", 0, "a cursor moves too far", Does(|ports| tables(ports, order::CursorTooFar));
-    "P1", 0, "a link is stored before its record", Does(|ports| tables(ports, order::LinkFirst::default()));
+    "P1", 0, "a cursor moves too far", Does(|ports| tables(ports, cursor::CursorTooFar));
     "P1", 0, "a record is written in Zoho whatever changed there meanwhile", Does(|ports| zoho(ports, edits::Unconditional));
     "P1", 0, "a record that comes back stays removed", Does(|ports| tables(ports, rules::StaysRemoved));
     "S5", 0, "what belongs to an account that comes into scope is not asked for", Does(|ports| queues(ports, messages::DependantsForgotten));
