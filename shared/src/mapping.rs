@@ -316,7 +316,7 @@ impl FieldPlan {
         }
         reference.platform_id = match reference.object {
             Object::User => reference.zoho_id.map(PlatformId::of_zoho),
-            _ => link.and_then(Link::known_as).cloned(),
+            _ => link.and_then(Link::named).cloned(),
         };
         Value::Reference(reference)
     }

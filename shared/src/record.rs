@@ -312,7 +312,19 @@ impl Link {
         }
     }
 
-    /// The record that it is tied to, or was until the record was removed: what a reference to the Zoho record names.
+    /// The hash of a link that names a record which is about to be tied to its row: no row says this, so the row is applied once more.
+    #[must_use]
+    pub fn intended() -> Digest {
+        Digest::of(b"intended")
+    }
+
+    /// What a reference to the Zoho record names. What is only intended may still come out otherwise, so a reference waits for it.
+    #[must_use]
+    pub fn named(&self) -> Option<&PlatformId> {
+        self.known_as().filter(|_| self.hash != Self::intended())
+    }
+
+    /// The record that it is tied to, or was until the record was removed.
     #[must_use]
     pub fn known_as(&self) -> Option<&PlatformId> {
         match &self.standing {

@@ -12,7 +12,7 @@ use crate::row::Row;
 use crate::run::{Counter, MARK_EVERY, Slice};
 use crate::select::{Count, PAGE_ROWS, Which};
 
-use super::apply::{Mode, apply, candidate, neighbours};
+use super::apply::{Mode, Relinked, apply, candidate, neighbours, save_links};
 use super::job::Job;
 use super::routine::Ended;
 use super::{Error, allowance, reading};
@@ -112,17 +112,11 @@ async fn join(
             )
         })
         .collect();
-    let out: Vec<Link> = gone
-        .iter()
-        .filter(|link| link.in_scope)
-        .map(|link| Link {
-            in_scope: false,
-            ..(*link).clone()
-        })
-        .collect();
+    let out = gone.iter().filter(|link| link.in_scope);
+    let out = out.map(|link| Relinked::out_of_scope(link)).collect();
     let forgotten = expired(job, plan, &forgotten).await?;
     job.ports.store.save_candidates(&candidates).await?;
-    job.ports.store.save_links(&out).await?;
+    save_links(job, out).await?;
     job.ports
         .store
         .remove_links(job.id(), plan.object, &forgotten)

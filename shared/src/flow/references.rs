@@ -112,7 +112,7 @@ async fn complete_value(job: &Job<'_>, value: &mut Value) -> Result<(), Error> {
             .store
             .links(job.id(), reference.object, &[zoho_id])
             .await?;
-        reference.platform_id = links.first().and_then(Link::known_as).cloned();
+        reference.platform_id = links.first().and_then(Link::named).cloned();
     }
     Ok(())
 }
@@ -145,5 +145,14 @@ async fn relabel(
         record.id.clone()
     };
     let hash = hash::of_content(&plan.digest, Some(&identity), &values, std::iter::empty());
-    Ok(job.ports.store.save_links(&[Link { hash, ..link }]).await?)
+    let relabelled = Link {
+        hash,
+        ..link.clone()
+    };
+    let store = &job.ports.store;
+    match store.save_link_over(&relabelled, Some(&link)).await {
+        // Whoever stored it meanwhile applied the row anew.
+        Ok(()) | Err(port::Error::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -14,7 +14,9 @@ use crate::select::{IN_VALUES, Select, Which};
 use crate::settings::RemovalGuard;
 
 use super::Error;
+use super::apply::{Relinked, save_links};
 use super::job::{Deadline, Job};
+use super::restore::bring_back;
 use super::routine::Ended;
 
 /// How many candidates are looked at together.
@@ -238,6 +240,7 @@ async fn carry_out(
         !came_back && !retied
     });
     counters.add(Counter::Withdrawn, withdrawn.len() as u64);
+    let mut entries = keep(job, &withdrawn, &links).await?;
     let platform_ids: Vec<PlatformId> = go
         .iter()
         .map(|candidate| candidate.platform_id.clone())
@@ -253,11 +256,11 @@ async fn carry_out(
         .iter()
         .flat_map(|record| job.calculations.plan.touched(record))
         .collect();
-    let mut entries = Vec::new();
     for record in records {
-        let candidate = go
-            .iter()
-            .find(|candidate| candidate.platform_id == record.id);
+        // Of several Zoho records that were this one, the one to which it is tied counts.
+        let candidate = go.iter().find(|candidate| {
+            candidate.platform_id == record.id && record.zoho_id == Some(candidate.zoho_id)
+        });
         let Some(candidate) = candidate else { continue };
         if let Some(saved) = remove_record(job, record, candidate).await? {
             counters.add(Counter::Removed, 1);
@@ -270,22 +273,22 @@ async fn carry_out(
         .partition(|candidate| stored.contains(&candidate.platform_id));
     let nowhere: Vec<ZohoId> = nowhere.iter().map(|candidate| candidate.zoho_id).collect();
     // Also where another Zoho record took the record over: what refers to this one still means the same record.
-    let removed: Vec<Link> = go
-        .iter()
-        .filter_map(|candidate| {
-            let link = links.get(&candidate.zoho_id)?.clone();
-            let standing = Standing::Removed(candidate.platform_id.clone());
-            Some(Link {
-                standing,
+    let removed = go.iter().filter_map(|candidate| {
+        let link = links.get(&candidate.zoho_id)?;
+        Some(Relinked {
+            link: Link {
+                standing: Standing::Removed(candidate.platform_id.clone()),
                 in_scope: false,
                 announce: false,
-                ..link
-            })
+                ..link.clone()
+            },
+            over: Some(link.clone()),
         })
-        .collect();
+    });
     job.ports.store.write(&entries).await?;
     job.calculations.mark(left).await?;
-    job.ports.store.save_links(&removed).await?;
+    // Where a routine sync was at the same row, the candidate is looked at again.
+    save_links(job, removed.collect()).await?;
     job.ports
         .store
         .remove_links(job.id(), object, &nowhere)
@@ -295,6 +298,36 @@ async fn carry_out(
         .store
         .remove_candidates(job.id(), object, &ids)
         .await?)
+}
+
+/// Brings back what an earlier attempt removed while its row came into scope again: the row counts as applied, so that no sync would. Returns
+/// the lines for the log.
+async fn keep(
+    job: &Job<'_>,
+    withdrawn: &[&Candidate],
+    links: &BTreeMap<ZohoId, Link>,
+) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    for candidate in withdrawn {
+        let id = &candidate.platform_id;
+        let is_here = links
+            .get(&candidate.zoho_id)
+            .is_some_and(|link| link.in_scope && link.platform_id() == Some(id));
+        if !is_here {
+            continue;
+        }
+        let by_this = |record: &Record| {
+            let removed = record.removed.as_ref();
+            record.zoho_id == Some(candidate.zoho_id)
+                && removed.is_some_and(|removed| removed.run == candidate.run)
+        };
+        let kept = bring_back(job.ports, job.id(), candidate.object, id, by_this).await?;
+        if let Some(record) = kept {
+            job.calculations.note([&record]).await?;
+            entries.extend(Entry::of_change(&record, job.retention()));
+        }
+    }
+    Ok(entries)
 }
 
 /// Asks Zoho once more for what it seemed to have no more: a reading that came out empty by error removes nothing (P3).

@@ -4,7 +4,7 @@ use crate::identifier::{ConnectionId, PlatformId};
 use crate::journal::Entry;
 use crate::object::Object;
 use crate::port::{self, Ports};
-use crate::record::{Action, Change, Record, RemovalReason, Removed};
+use crate::record::{Action, Change, Record, RemovalReason};
 
 use super::Error;
 use super::calculate::Desk;
@@ -39,8 +39,12 @@ pub async fn restore(
     // What belongs to it first: cut off in between, the account is still removed, and asking again goes on.
     if object == Object::Account {
         for (object, id) in ports.store.records_of_account(connection, id).await? {
-            let with_it =
-                |own: &Removed| own.run == removed.run && own.reason == RemovalReason::ParentLeft;
+            let with_it = |record: &Record| {
+                let own = record.removed.as_ref();
+                own.is_some_and(|own| {
+                    own.run == removed.run && own.reason == RemovalReason::ParentLeft
+                })
+            };
             restored.extend(bring_back(ports, connection, object, &id, with_it).await?);
         }
     }
@@ -59,17 +63,21 @@ pub async fn restore(
     Ok(restored)
 }
 
-async fn bring_back(
+/// Brings a removed record back if `applies` says so.
+///
+/// # Errors
+/// When a port fails.
+pub(super) async fn bring_back(
     ports: &Ports,
     connection: &ConnectionId,
     object: Object,
     id: &PlatformId,
-    applies: impl Fn(&Removed) -> bool,
+    applies: impl Fn(&Record) -> bool,
 ) -> Result<Option<Record>, Error> {
     for _ in 0..ATTEMPTS {
         let Some(record) = read(ports, connection, object, id)
             .await?
-            .filter(|record| record.removed.as_ref().is_some_and(&applies))
+            .filter(|record| record.removed.is_some() && applies(record))
         else {
             return Ok(None);
         };

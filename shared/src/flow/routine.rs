@@ -11,7 +11,7 @@ use crate::row::Row;
 use crate::run::{Counters, Slice};
 use crate::select::{IN_VALUES, PAGE_ROWS, Which};
 
-use super::apply::{Mode, apply};
+use super::apply::{Mode, Relinked, apply, save_links};
 use super::job::Job;
 use super::{Error, reading};
 
@@ -162,14 +162,14 @@ pub(super) async fn announce(
         .collect();
     job.ports.queue.send_work(&messages).await?;
     counters.add(crate::run::Counter::Announced, links.len() as u64);
-    let links: Vec<Link> = links
-        .into_iter()
-        .map(|link| Link {
+    let announced = links.into_iter().map(|link| Relinked {
+        link: Link {
             announce: false,
-            ..link
-        })
-        .collect();
-    Ok(job.ports.store.save_links(&links).await?)
+            ..link.clone()
+        },
+        over: Some(link),
+    });
+    save_links(job, announced.collect()).await
 }
 
 /// Brings in the dependants of records that newly came into scope, although Zoho did not flag them as changed (S5).

@@ -80,7 +80,22 @@ pub(crate) fn check(
                     .is_some_and(|mapped| mapped.pushes)
             };
             let policy_of = |field: &FieldName| policy.filter(|_| pushes(field));
-            edits(before, &record, &policy_of, &values).with_context(what)?;
+            let was_hidden = |field: &FieldName| {
+                let plan = plans.get(&record.object);
+                let mapped = plan.and_then(|plan| plan.field(field));
+                let hidden = side.hidden.iter();
+                mapped.is_some_and(|mapped| {
+                    hidden
+                        .filter(|(object, _)| *object == record.object)
+                        .any(|(_, zoho)| *zoho == mapped.zoho.as_str())
+                })
+            };
+            let ignored = |field: &FieldName| was_hidden(field) && tells_of(&record, field);
+            let rules = Rules {
+                policy: &policy_of,
+                ignored: &ignored,
+            };
+            edits(before, &record, &rules, &values).with_context(what)?;
             upheld(before, &record, policy).with_context(what)?;
         }
         latest.insert(key, record);
@@ -88,13 +103,23 @@ pub(crate) fn check(
     Ok(())
 }
 
+/// What an edit of a field may come to.
+struct Rules<'a> {
+    /// Who wins, if it was always the same.
+    policy: &'a dyn Fn(&FieldName) -> Option<ConflictPolicy>,
+    /// Whether Zoho may have ignored it, and the version says what it made of it: hidden just for the write, a field takes nothing, and Zoho
+    /// calls it a success. Afterwards that looks like a workflow that emptied it.
+    ignored: &'a dyn Fn(&FieldName) -> bool,
+}
+
+/// Whether a version that was written says of a field that Zoho made something else of it.
+fn tells_of(version: &Record, field: &FieldName) -> bool {
+    let changes = version.change.iter().flat_map(|change| &change.fields);
+    is_written(version) && changes.filter(|change| change.field == *field).count() == 2
+}
+
 /// An edit that does not wait any more was made up for: Zoho has it, or it lost and the record says so (P2).
-fn edits(
-    before: &Record,
-    after: &Record,
-    policy: &dyn Fn(&FieldName) -> Option<ConflictPolicy>,
-    seen: &Values,
-) -> Result<()> {
+fn edits(before: &Record, after: &Record, rules: &Rules<'_>, seen: &Values) -> Result<()> {
     let edited = |field: &FieldName| {
         let change = after.change.as_ref();
         let change = change.filter(|change| change.action == Action::Edited);
@@ -111,7 +136,10 @@ fn edits(
         });
         if overruled {
             let theirs = after.base.get(field).unwrap_or(&Value::Null);
-            lost(before, after, (field, ours), theirs, policy(field))?;
+            lost(before, after, (field, ours), theirs, (rules.policy)(field))?;
+            continue;
+        }
+        if (rules.ignored)(field) {
             continue;
         }
         if let Some(zoho) = after.zoho_id {

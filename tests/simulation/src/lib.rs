@@ -12,6 +12,7 @@ mod reach;
 mod recorder;
 mod scene;
 mod step;
+mod teller;
 
 use anyhow::{Context as _, Result};
 use tandem::port::Ports;

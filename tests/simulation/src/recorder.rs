@@ -68,6 +68,11 @@ impl Recorder {
         }
     }
 
+    /// Whether somebody wants to read the story.
+    pub(crate) fn tells(&self) -> bool {
+        self.state().lines.is_some()
+    }
+
     /// Tells the story on.
     pub(crate) fn say(&self, line: impl FnOnce() -> String) {
         let mut state = self.state();

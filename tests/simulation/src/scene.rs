@@ -1,6 +1,6 @@
 //! Where a seed plays: one platform, one Zoho, some connections with an organisation each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -16,6 +16,7 @@ use crate::Dress;
 use crate::dice::Dice;
 use crate::fate::Seen;
 use crate::recorder::Recorder;
+use crate::teller::telling;
 
 /// When every seed begins.
 const BEGINNING: &str = "2026-11-23T10:00:00Z";
@@ -42,6 +43,8 @@ pub(crate) struct Side {
     pub(crate) deleted: Vec<(&'static str, String)>,
     /// The settings that it had, in their order.
     pub(crate) settings: Vec<Json>,
+    /// The fields that an administrator hid or showed.
+    pub(crate) hidden: BTreeSet<(Object, &'static str)>,
     /// What Zoho was seen to have.
     pub(crate) seen: Seen,
 }
@@ -83,12 +86,26 @@ impl<'a> Scene<'a> {
                 }
                 story.full_sync().await?;
             }
+            let mut deleted = Vec::new();
+            if synced && !holding && dice.once_in(2) {
+                // Some records were removed, and may come back.
+                for (object, module) in
+                    [(Object::Account, "Accounts"), (Object::Contact, "Contacts")]
+                {
+                    for id in story.present(object).into_iter().take(1) {
+                        story.zoho_deletes(module, &id)?;
+                        deleted.push((module, id));
+                    }
+                }
+                story.full_sync().await?;
+            }
             sides.push(Side {
                 story,
                 spec,
                 made: BTreeMap::new(),
-                deleted: Vec::new(),
+                deleted,
                 settings: vec![document],
+                hidden: BTreeSet::new(),
                 seen: Seen::default(),
             });
         }
@@ -114,9 +131,13 @@ impl<'a> Scene<'a> {
             clock: self.world.clock.clone(),
             by: off,
         };
-        self.dress.ports(Ports {
+        let ports = Ports {
             clock: Arc::new(clock),
             ..self.world.ports()
+        };
+        self.dress.ports(match self.recorder.tells() {
+            true => telling(ports, &self.recorder),
+            false => ports,
         })
     }
 }

@@ -200,8 +200,8 @@ async fn what_was_deleted_before_its_link_was_stored_is_removed_too() {
     let faults = &story.world.faults;
     for held in story.world.queue.work.take_all() {
         if held.message.object() == Object::Task {
-            // The first one stores the links of what the platform had created, of which there is none.
-            faults.on("save_links", 2, Fault::Crash(When::Before));
+            // The first one stores the link that names the record.
+            faults.on("save_link_over", 2, Fault::Crash(When::Before));
             let cut_off = faults.run(story.handle_work(&held.message)).await;
             assert!(cut_off.is_err(), "no link was stored: {cut_off:?}");
             faults.clear();

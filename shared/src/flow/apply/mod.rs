@@ -11,6 +11,7 @@ use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::{Entry, Outcome};
 use crate::mapping::{FieldPlan, Neighbours, Theirs};
 use crate::object::Object;
+use crate::port;
 use crate::record::{Candidate, Link, Record, RemovalReason, Standing};
 use crate::row::Row;
 use crate::run::{Counter, Counters};
@@ -20,8 +21,11 @@ use super::job::Job;
 pub(in crate::flow) use settle::owner;
 use settle::{Page, Settled};
 
-/// How many records are written at a time.
+/// How many records or links are written at a time.
 const WRITERS: usize = 16;
+
+/// How often rows are applied while others store the same.
+const ATTEMPTS: usize = 5;
 
 /// How a page is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +108,23 @@ pub(super) fn step(
 /// # Errors
 /// When a port fails; what was stored until then is found again when the rows are applied once more.
 pub async fn apply(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    rows: &[Row],
+    mut links: Option<BTreeMap<ZohoId, Link>>,
+    mode: Mode,
+) -> Result<Applied, Error> {
+    let mut attempt = 1;
+    loop {
+        match apply_once(job, plan, rows, links.take(), mode).await {
+            // Another worker was at the same rows. What it stored is not taken back, but looked at.
+            Err(Error::Port(port::Error::Conflict { .. })) if attempt < ATTEMPTS => attempt += 1,
+            applied => return applied,
+        }
+    }
+}
+
+async fn apply_once(
     job: &Job<'_>,
     plan: &FieldPlan,
     rows: &[Row],
@@ -190,7 +211,7 @@ pub async fn apply(
         .await?;
     job.calculations.mark(batch.touched).await?;
     store.save_candidates(&batch.candidates).await?;
-    store.save_links(&batch.links).await?;
+    save_links(job, batch.links).await?;
     store
         .remove_links(job.id(), plan.object, &batch.forgotten)
         .await?;
@@ -198,6 +219,22 @@ pub async fn apply(
     applied.announce = batch.announce;
     applied.unflagged = batch.unflagged;
     Ok(applied)
+}
+
+/// Stores links over those that were read.
+///
+/// # Errors
+/// When a port fails, or when another link was stored meanwhile.
+pub(in crate::flow) async fn save_links(job: &Job<'_>, links: Vec<Relinked>) -> Result<(), Error> {
+    let store = &job.ports.store;
+    let saves: Vec<_> = links
+        .iter()
+        .map(|relinked| store.save_link_over(&relinked.link, relinked.over.as_ref()))
+        .collect();
+    Ok(stream::iter(saves)
+        .buffer_unordered(WRITERS)
+        .try_collect()
+        .await?)
 }
 
 /// The instant up to which the routine sync has brought in everything that Zoho flagged as changed with this very plan.
@@ -250,6 +287,12 @@ async fn withdraw(
         .await
 }
 
+/// A link as it is to be, and the one that it takes the place of (none: there was none).
+pub(in crate::flow) struct Relinked {
+    pub(in crate::flow) link: Link,
+    pub(in crate::flow) over: Option<Link>,
+}
+
 /// What is written for a page beside the records.
 #[derive(Default)]
 struct Batch {
@@ -257,10 +300,23 @@ struct Batch {
     awaiting: Vec<PlatformId>,
     touched: BTreeSet<PlatformId>,
     candidates: Vec<Candidate>,
-    links: Vec<Link>,
+    links: Vec<Relinked>,
     forgotten: Vec<ZohoId>,
     announce: Vec<Link>,
     unflagged: BTreeMap<String, u64>,
+}
+
+impl Relinked {
+    /// The link of a row that leaves the scope.
+    pub(in crate::flow) fn out_of_scope(link: &Link) -> Self {
+        Self {
+            link: Link {
+                in_scope: false,
+                ..link.clone()
+            },
+            over: Some(link.clone()),
+        }
+    }
 }
 
 impl Batch {
@@ -281,11 +337,10 @@ impl Batch {
         counters.add(Counter::Candidates, 1);
         self.candidates
             .extend(candidate(job, object, zoho_id, platform_id, reason));
-        self.links
-            .extend(link.filter(|link| link.in_scope).map(|link| Link {
-                in_scope: false,
-                ..link.clone()
-            }));
+        self.links.extend(
+            link.filter(|link| link.in_scope)
+                .map(Relinked::out_of_scope),
+        );
     }
 
     fn take(&mut self, settled: Settled, counters: &mut Counters) {
@@ -301,7 +356,10 @@ impl Batch {
             self.announce.push(settled.link.clone());
         }
         if settled.relinks {
-            self.links.push(settled.link);
+            self.links.push(Relinked {
+                link: settled.link,
+                over: settled.over,
+            });
         }
     }
 }

@@ -41,7 +41,9 @@ pub(super) struct Page<'a> {
 pub(super) struct Settled {
     /// The link as it is to be.
     pub(super) link: Link,
-    /// Whether that differs from what is stored.
+    /// What is stored, as far as this worker knows.
+    pub(super) over: Option<Link>,
+    /// Whether the link differs from that.
     pub(super) relinks: bool,
     pub(super) counter: Counter,
     pub(super) entries: Vec<Entry>,
@@ -58,8 +60,8 @@ pub(super) struct Settled {
 /// What settling a row did on the way.
 #[derive(Default)]
 struct Aside {
-    /// Whether its link was stored already, to name the record that it is about to be tied to.
-    intended: bool,
+    /// Its link as it was stored already, to name the record that it is about to be tied to.
+    intended: Option<Link>,
     entries: Vec<Entry>,
     touched: BTreeSet<PlatformId>,
 }
@@ -79,7 +81,8 @@ impl Page<'_> {
         let mut aside = Aside::default();
         let mut settled = self.settle_as(asked, &mut aside).await?;
         // What was done on the way is done, whatever came of the row.
-        settled.relinks |= aside.intended;
+        settled.relinks |= aside.intended.is_some();
+        settled.over = aside.intended.or(settled.over);
         settled.entries.extend(aside.entries);
         settled.touched.extend(aside.touched);
         Ok(settled)
@@ -127,7 +130,7 @@ impl Page<'_> {
                 return Ok(settled);
             }
             self.part(asked, linked, &identity, aside).await?;
-            if brought.changed && !aside.intended {
+            if brought.changed && aside.intended.is_none() {
                 aside.intended = self.intend(asked, &settled).await?;
             }
             let saved = match brought.changed {
@@ -199,6 +202,7 @@ impl Page<'_> {
         };
         Settled {
             relinks: asked.link != Some(&link),
+            over: asked.link.cloned(),
             link,
             counter,
             entries: Vec::new(),
@@ -335,23 +339,21 @@ impl Page<'_> {
     }
 
     /// Lets the row's link name the record that is about to be tied to it. Cut off before the link is stored for good, the record would
-    /// otherwise be lost from sight if the row was deleted, or its external id changed, before it is applied again. True when something was
-    /// stored. Users are never removed, and keep their ids.
-    async fn intend(&self, asked: &ToMerge<'_>, settled: &Settled) -> Result<bool, Error> {
+    /// otherwise be lost from sight if the row was deleted, or its external id changed, before it is applied again. Returns what was stored.
+    /// Users are never removed, and keep their ids.
+    async fn intend(&self, asked: &ToMerge<'_>, settled: &Settled) -> Result<Option<Link>, Error> {
         let names_it =
             |link: Option<&Link>| link.and_then(Link::known_as) == settled.link.known_as();
         if self.plan.object == Object::User || names_it(asked.link) {
-            return Ok(false);
+            return Ok(None);
         }
         let intended = Link {
-            // No row says this, so the row is applied once more.
-            hash: self.plan.digest,
+            hash: Link::intended(),
             ..settled.link.clone()
         };
-        // Another worker with the same message may be ahead: what it stored is not taken back, and the message comes again.
         let store = &self.job.ports.store;
         store.save_link_over(&intended, asked.link).await?;
-        Ok(true)
+        Ok(Some(intended))
     }
 
     /// Parts the record that a row was from it, if it is not that one any more.

@@ -201,10 +201,7 @@ impl Push<'_> {
                 Ok(saved) => {
                     links.push(creation::link(job, object, saved.id, &sending.record.id));
                     written.push(Written {
-                        record: Record {
-                            zoho_id: Some(saved.id),
-                            ..sending.record
-                        },
+                        record: sending.record,
                         zoho_id: saved.id,
                         fields: sending.fields,
                     });

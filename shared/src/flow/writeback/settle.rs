@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::flow::{Error, alarm, reading};
 use crate::hash;
 use crate::identifier::{PlatformId, ZohoId};
-use crate::journal::Entry;
+use crate::journal::{Direction, Entry, Outcome};
 use crate::mapping::Theirs;
 use crate::merge::settle;
 use crate::outgoing;
@@ -50,9 +50,13 @@ impl Push<'_> {
             take_hidden(&mut fields, &self.plan, &hidden);
             let theirs = rows.get(&zoho_id);
             touched.extend(job.calculations.plan.touched(&record));
-            let saved = self
-                .save_settled(record, zoho_id, &fields, theirs, action)
-                .await?;
+            let Some(saved) = self
+                .save_settled(&record, zoho_id, &fields, theirs, action)
+                .await?
+            else {
+                entries.push(self.parted(&record, zoho_id));
+                continue;
+            };
             entries.extend(Entry::of_change(&saved, job.retention()));
             touched.extend(job.calculations.plan.touched(&saved));
             links.extend(theirs.map(|theirs| (zoho_id, saved.id, theirs)));
@@ -68,40 +72,53 @@ impl Push<'_> {
         let (job, object) = (self.job, self.plan.object);
         let ids: Vec<ZohoId> = settled.iter().map(|(zoho_id, ..)| *zoho_id).collect();
         let stored = job.ports.store.links(job.id(), object, &ids).await?;
-        let links: Vec<Link> = stored
-            .into_iter()
-            .filter_map(|link| {
-                let of = |(zoho_id, id, _): &&(ZohoId, PlatformId, &Theirs)| {
-                    *zoho_id == link.zoho_id && link.platform_id() == Some(id)
-                };
-                let (_, id, theirs) = settled.iter().find(of)?;
-                let own = theirs.identity.as_ref();
-                let same = self.plan.settled_identity(own, Some(id)).as_ref() == Some(id);
-                same.then_some(Link {
-                    hash: theirs.hash,
-                    ..link
-                })
-            })
-            .collect();
-        Ok(job.ports.store.save_links(&links).await?)
+        for link in stored {
+            let of = |(zoho_id, id, _): &&(ZohoId, PlatformId, &Theirs)| {
+                *zoho_id == link.zoho_id && link.platform_id() == Some(id)
+            };
+            let Some((_, id, theirs)) = settled.iter().find(of) else {
+                continue;
+            };
+            let own = theirs.identity.as_ref();
+            let same = self.plan.settled_identity(own, Some(id)).as_ref() == Some(id);
+            if !same || link.hash == theirs.hash {
+                continue;
+            }
+            let applied = Link {
+                hash: theirs.hash,
+                ..link.clone()
+            };
+            match job.ports.store.save_link_over(&applied, Some(&link)).await {
+                // Whoever stored it meanwhile applied the row, too.
+                Ok(()) | Err(port::Error::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
+    /// Stores a record as it is after the write; none: meanwhile it was parted from the Zoho record that was written, so that what is still
+    /// to be said of it is said of another one.
     async fn save_settled(
         &self,
-        mut record: Record,
+        written: &Record,
         zoho_id: ZohoId,
         fields: &Fields,
         theirs: Option<&Theirs>,
         action: Action,
-    ) -> Result<Record, Error> {
+    ) -> Result<Option<Record>, Error> {
         let store = &self.job.ports.store;
         let object = self.plan.object;
+        let mut record = written.clone();
         for _ in 0..ATTEMPTS {
+            if record.zoho_id != written.zoho_id && record.zoho_id != Some(zoho_id) {
+                return Ok(None);
+            }
             record.zoho_id = Some(zoho_id);
             let moment = self.job.moment();
             let settled = settle(&record, fields, theirs, &self.plan, &moment, action);
             match store.save_record(settled).await {
-                Ok(saved) => return Ok(saved),
+                Ok(saved) => return Ok(Some(saved)),
                 Err(port::Error::Conflict { .. }) => {
                     let fresh = store
                         .records(self.job.id(), object, std::slice::from_ref(&record.id))
@@ -114,6 +131,40 @@ impl Push<'_> {
             }
         }
         Err(port::Error::conflict(format!("{object} {}", record.id)).into())
+    }
+
+    /// The line in the log about a write to a Zoho record that is another record's, or nobody's, by now.
+    fn parted(&self, record: &Record, zoho_id: ZohoId) -> Entry {
+        let job = self.job;
+        let now = job.ports.clock.now();
+        let subject = format!("{}#{zoho_id}", self.plan.object);
+        let reason = format!(
+            "{} was written to the Zoho record when it was {}'s; by now it is not",
+            record
+                .pending
+                .keys()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+            record.id
+        );
+        let note = Entry::note(
+            job.id().clone(),
+            now,
+            Outcome::Done,
+            "pushed",
+            &subject,
+            reason,
+            job.retention(),
+        );
+        Entry {
+            object: Some(self.plan.object),
+            record: Some(record.id.clone()),
+            zoho_id: Some(zoho_id),
+            direction: Some(Direction::Push),
+            run: job.run.clone(),
+            ..note
+        }
     }
 
     /// Stores a record whose edits need no write any more.

@@ -39,13 +39,14 @@ pub(super) enum Ends {
     Missing(Named),
 }
 
-/// What a reference names, where Zoho does not have it yet as far as the reference tells.
+/// The record of the platform that a reference names.
+fn named(reference: &Reference) -> Option<Named> {
+    Some((reference.object, reference.platform_id.clone()?))
+}
+
+/// The same, where Zoho does not have it yet as far as the reference tells.
 fn open(reference: &Reference) -> Option<Named> {
-    let id = reference.platform_id.clone()?;
-    reference
-        .zoho_id
-        .is_none()
-        .then_some((reference.object, id))
+    named(reference).filter(|_| reference.zoho_id.is_none())
 }
 
 /// What a record's mapped references name that Zoho does not have yet.
@@ -86,19 +87,21 @@ pub(super) fn without(mut record: Record, named: &[Named]) -> Record {
 }
 
 impl Push<'_> {
-    /// Completes references with the Zoho ids that their other ends got meanwhile.
+    /// Completes references with the Zoho ids that their other ends have by now. What is edited names a record of the platform, which may be
+    /// tied to another Zoho record than at the time of the edit, or to none.
     pub(super) async fn fill_references(&self, mut record: Record) -> Result<Record, Error> {
-        let pending = record.pending.values().map(|pending| &pending.value);
-        let wanted: BTreeSet<Named> = pending
-            .chain(record.fields.values())
-            .filter_map(Value::as_reference)
-            .filter_map(open)
-            .collect();
+        let edited = record.pending.values();
+        let edited = edited.filter_map(|pending| named(pending.value.as_reference()?));
+        // Users are never tied anew.
+        let edited = edited.filter(|(object, _)| *object != Object::User);
+        let values = record.fields.values();
+        let open = values.filter_map(|value| open(value.as_reference()?));
+        let wanted: BTreeSet<Named> = edited.chain(open).collect();
         for (object, id) in wanted {
-            let found = self.one(object, &id).await?;
-            let Some(zoho_id) = found.and_then(|named| named.zoho_id) else {
+            let Some(found) = self.one(object, &id).await? else {
                 continue;
             };
+            let zoho_id = found.zoho_id;
             let pending = record.pending.values_mut();
             let values = pending
                 .map(|pending| &mut pending.value)
@@ -108,7 +111,7 @@ impl Push<'_> {
                     && reference.object == object
                     && reference.platform_id.as_ref() == Some(&id)
                 {
-                    reference.zoho_id = Some(zoho_id);
+                    reference.zoho_id = zoho_id;
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde_json::{Value as Json, json};
+use tandem::object::Object;
 
 use super::Hand;
 use super::platform::status_of;
@@ -9,6 +10,13 @@ use crate::dice::Dice;
 
 /// The modules of the objects that people edit in Zoho.
 const MODULES: [&str; 4] = ["Accounts", "Contacts", "Deals", "Tasks"];
+
+/// The fields that an administrator hides at times.
+const HIDEABLE: [(Object, &str); 3] = [
+    (Object::Contact, "Phone"),
+    (Object::Account, "Health_Score"),
+    (Object::Task, "Description"),
+];
 
 impl Hand<'_> {
     fn module(dice: &mut Dice) -> &'static str {
@@ -246,28 +254,20 @@ impl Hand<'_> {
     pub(super) fn hides_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
         let side = self.side(dice);
         let hidden = !dice.once_in(3);
-        let story = &self.at(side).story;
-        let fields = [
-            ("Contacts", "Phone"),
-            ("Accounts", "Health_Score"),
-            ("Tasks", "Description"),
-        ];
-        let Some((module, field)) = dice.pick(&fields) else {
+        let Some((object, field)) = dice.pick(&HIDEABLE) else {
             return Ok(false);
         };
-        story.zoho_hides(module, field, hidden)?;
+        let side = &mut self.scene.sides[side];
+        side.story.zoho_hides(object.module(), field, hidden)?;
+        side.hidden.insert((*object, field));
         Ok(true)
     }
 
     /// Shows every field again.
     pub(crate) fn shows_all(&self) -> Result<()> {
         for side in &self.scene.sides {
-            for (module, field) in [
-                ("Contacts", "Phone"),
-                ("Accounts", "Health_Score"),
-                ("Tasks", "Description"),
-            ] {
-                side.story.zoho_hides(module, field, false)?;
+            for (object, field) in HIDEABLE {
+                side.story.zoho_hides(object.module(), field, false)?;
             }
         }
         Ok(())

@@ -84,7 +84,7 @@ async fn a_move_that_is_cut_off_after_any_call_reaches_both_accounts() {
         number += 1;
     }
     assert!(number > 50, "only {number} calls were made");
-    for operation in ["mark_calculations", "clear_calculations", "save_links"] {
+    for operation in ["mark_calculations", "clear_calculations"] {
         let midway = Fault::Crash(When::Midway);
         let crashed = moves_through(
             |story| story.world.faults.on(operation, 1, midway),
@@ -211,7 +211,7 @@ async fn a_removal_that_is_cut_off_counts_in_the_same_full_sync() {
         "save_record",
         "write",
         "mark_calculations",
-        "save_links",
+        "save_link_over",
         "remove_candidates",
         "save_slice",
         "calculations_due",
@@ -245,7 +245,7 @@ async fn an_account_that_comes_late_has_its_tasks_however_it_is_cut_off() {
     for operation in [
         "save_record",
         "mark_calculations",
-        "save_links",
+        "save_link_over",
         "stop_awaiting",
     ] {
         let customers = Customers::begin(counting_tasks()).await;
