@@ -271,7 +271,7 @@ pub trait Ledger: Send + Sync {
     /// Stores links, in place of those before. Any number.
     async fn save_links(&self, links: &[Link]) -> Result<(), Error>;
 
-    /// Stores a link over the one that was read (none: there was none); [`Error::Conflict`] when another is stored.
+    /// Stores a link over the one that was read (none: there was none); [`Error::Conflict`] when neither that nor this very one is stored.
     async fn save_link_over(&self, link: &Link, read: Option<&Link>) -> Result<(), Error>;
 
     /// Removes links; it is no error when there are none.

@@ -111,7 +111,12 @@ pub(crate) async fn a_link_is_stored_only_over_the_one_that_was_read(at: &Stores
     };
     assert!(refused(&first, Some(&first)).await, "there is none");
     port.save_link_over(&first, None).await.unwrap();
-    assert!(refused(&first, None).await, "there is one");
+    assert!(!refused(&first, None).await, "it is the same");
+    let another = Link {
+        in_scope: !first.in_scope,
+        ..first.clone()
+    };
+    assert!(refused(&another, None).await, "there is one");
     assert_eq!(stored().await.as_ref(), Some(&first));
     let mut last = first.clone();
     for next in [

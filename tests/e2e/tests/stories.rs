@@ -55,10 +55,6 @@ async fn workers_killed_in_the_middle_and_messages_delivered_twice_lead_to_the_s
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     stormy.stack.wait_until_idle(BUDGET).await.unwrap();
-    // A worker that another one with the same message overtook can write a link last; the next night sets that right.
-    let night = stormy.console.start_run(CONNECTION, "full").await.unwrap();
-    let night = ended(&stormy, &night).await.unwrap();
-    assert_eq!(night["status"], "complete", "{night}");
     assert!(killed > 0, "no worker was killed");
     assert!(doubled > 0, "no message was doubled");
     let (calm, stormy) = (

@@ -7,7 +7,8 @@ use futures::task::noop_waker_ref;
 use jiff::{SignedDuration, Timestamp};
 use tandem::flow::edits::EditAnswer;
 use tandem::flow::{Error, poll::Ticked};
-use tandem::message::{Work, Writeback};
+use tandem::message::{Edit, Work, Writeback};
+use tandem::object::Object;
 use tandem::run::Run;
 use tandem_memory::{Crashed, Held, World};
 
@@ -19,9 +20,17 @@ pub(crate) enum Came {
     Started(Result<Run, Error>),
     Worked(Held<Work>, Result<(), Error>),
     Wrote(Vec<Held<Writeback>>, Result<(), Error>),
-    Answered(Result<Vec<EditAnswer>, Error>),
+    Answered(Asked, Result<Vec<EditAnswer>, Error>),
     /// What a person did in the console.
     Operated(Result<(), Error>),
+}
+
+/// The edits that the platform asked for.
+pub(crate) struct Asked {
+    pub(crate) side: usize,
+    pub(crate) object: Object,
+    pub(crate) edits: Vec<Edit>,
+    pub(crate) at: Timestamp,
 }
 
 /// How a handler's turn ended.
@@ -153,11 +162,11 @@ impl Came {
         match self {
             Self::Ticked(result) => said(&result.as_ref().map(drop)),
             Self::Started(result) => said(&result.as_ref().map(drop)),
-            Self::Answered(Ok(answers)) => {
+            Self::Answered(_, Ok(answers)) => {
                 let accepted = answers.iter().filter(|answer| answer.accepted).count();
                 format!("accepts {accepted} of {} edits", answers.len())
             }
-            Self::Answered(Err(error)) => format!("fails: {error}"),
+            Self::Answered(_, Err(error)) => format!("fails: {error}"),
             Self::Worked(_, result) | Self::Wrote(_, result) | Self::Operated(result) => {
                 said(&result.as_ref().copied())
             }

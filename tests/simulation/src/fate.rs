@@ -83,7 +83,7 @@ pub(crate) fn check(
             let was_hidden = |field: &FieldName| {
                 let plan = plans.get(&record.object);
                 let mapped = plan.and_then(|plan| plan.field(field));
-                let hidden = side.hidden.iter();
+                let hidden = side.past.hidden.iter();
                 mapped.is_some_and(|mapped| {
                     hidden
                         .filter(|(object, _)| *object == record.object)

@@ -109,6 +109,11 @@ impl Reached {
         self.add(kind, 1);
     }
 
+    /// How often a kind of thing happened.
+    pub(crate) fn number(&self, kind: &str) -> u64 {
+        self.0.get(kind).copied().unwrap_or_default()
+    }
+
     fn add(&mut self, kind: impl Into<Cow<'static, str>>, number: u64) {
         if number > 0 {
             *self.0.entry(kind.into()).or_default() += number;

@@ -7,6 +7,8 @@ use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 use stories::Story;
+use tandem::identifier::{FieldName, PlatformId, RunId};
+use tandem::message::Edit;
 use tandem::object::Object;
 use tandem::port::{Clock, Ports};
 use tandem_memory::{ManualClock, SimulatedZoho, World};
@@ -20,6 +22,9 @@ use crate::teller::telling;
 
 /// When every seed begins.
 const BEGINNING: &str = "2026-11-23T10:00:00Z";
+
+/// The modules of the objects that people edit in Zoho.
+pub(crate) const MODULES: [&str; 4] = ["Accounts", "Contacts", "Deals", "Tasks"];
 
 /// Names that no generated text contains.
 pub(crate) const NAMES: [&str; 3] = ["acmeq", "birchq", "cedarq"];
@@ -43,10 +48,50 @@ pub(crate) struct Side {
     pub(crate) deleted: Vec<(&'static str, String)>,
     /// The settings that it had, in their order.
     pub(crate) settings: Vec<Json>,
-    /// The fields that an administrator hid or showed.
-    pub(crate) hidden: BTreeSet<(Object, &'static str)>,
     /// What Zoho was seen to have.
     pub(crate) seen: Seen,
+    pub(crate) past: Past,
+}
+
+/// What people did, as far as a check has to know of it.
+#[derive(Default)]
+pub(crate) struct Past {
+    /// The values that they gave records in Zoho, by module and id, in their order.
+    pub(crate) values: Vec<(&'static str, String, Json)>,
+    /// The records that Zoho had at first, and those that they created, by module and id.
+    pub(crate) created: BTreeSet<(&'static str, String)>,
+    /// The external ids that they gave to a second record.
+    pub(crate) doubled: BTreeSet<String>,
+    /// The edits that the platform sent by messages, or that were accepted of it.
+    pub(crate) sent: Vec<Sent>,
+    /// What changed in Zoho without being flagged, by module and id.
+    pub(crate) unflagged: BTreeSet<(&'static str, String)>,
+    /// The fields that an administrator hid or showed.
+    pub(crate) hidden: BTreeSet<(Object, &'static str)>,
+    /// The removals to which they said yes: by object, and the full sync that found out.
+    pub(crate) approved: BTreeSet<(Object, RunId)>,
+    /// The credits that others than Tandem spent.
+    pub(crate) spent: u64,
+}
+
+/// An edit of a field that has to be taken up.
+pub(crate) struct Sent {
+    pub(crate) object: Object,
+    pub(crate) id: PlatformId,
+    pub(crate) field: FieldName,
+    pub(crate) at: Timestamp,
+}
+
+impl Sent {
+    /// Those of an edit of several fields.
+    pub(crate) fn all(object: Object, edit: &Edit, at: Timestamp) -> impl Iterator<Item = Self> {
+        edit.fields.keys().map(move |field| Self {
+            object,
+            id: edit.id.clone(),
+            field: field.clone(),
+            at,
+        })
+    }
 }
 
 impl<'a> Scene<'a> {
@@ -99,14 +144,21 @@ impl<'a> Scene<'a> {
                 }
                 story.full_sync().await?;
             }
+            let mut past = Past::default();
+            for module in MODULES {
+                let rows = story.rows(module)?.into_iter();
+                let ids = rows.filter_map(|row| Some((module, row["id"].as_str()?.to_owned())));
+                past.created.extend(ids);
+            }
+            past.created.extend(deleted.iter().cloned());
             sides.push(Side {
                 story,
                 spec,
                 made: BTreeMap::new(),
                 deleted,
                 settings: vec![document],
-                hidden: BTreeSet::new(),
                 seen: Seen::default(),
+                past,
             });
         }
         world.faults.take_turns();

@@ -262,7 +262,7 @@ impl Ledger for DynamoStore {
             None => Guard::absent(),
             Some(read) => as_read(to_item(&StoredLink::from(read.clone()))?),
         };
-        if self.put(&self.tables.links, item, guard).await? {
+        if self.put_content(&self.tables.links, item, guard).await? {
             Ok(())
         } else {
             Err(Error::conflict(format!(

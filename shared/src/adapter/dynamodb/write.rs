@@ -75,6 +75,29 @@ impl DynamoStore {
     ) -> Result<bool, Error> {
         let mark = AttributeValue::B(Blob::new(rand::random::<[u8; 12]>()));
         item.insert(MARK.to_owned(), mark.clone());
+        let is_own = |stored: &Item| stored.get(MARK) == Some(&mark);
+        self.put_while(table, item, guard, is_own).await
+    }
+
+    /// The same for a small item that says nothing but its content: whoever stored the same did what was to be done.
+    pub(super) async fn put_content(
+        &self,
+        table: &str,
+        item: Item,
+        guard: Guard,
+    ) -> Result<bool, Error> {
+        let content = item.clone();
+        let is_same = |stored: &Item| *stored == content;
+        self.put_while(table, item, guard, is_same).await
+    }
+
+    async fn put_while(
+        &self,
+        table: &str,
+        item: Item,
+        guard: Guard,
+        is_done: impl Fn(&Item) -> bool,
+    ) -> Result<bool, Error> {
         let mut call = self
             .client
             .put_item()
@@ -91,7 +114,7 @@ impl DynamoStore {
         match call.send().await {
             Ok(_) => Ok(true),
             Err(error) => match met(&error) {
-                Some(stored) => Ok(stored.is_some_and(|stored| stored.get(MARK) == Some(&mark))),
+                Some(stored) => Ok(stored.is_some_and(is_done)),
                 None => Err(failed("PutItem")(error)),
             },
         }

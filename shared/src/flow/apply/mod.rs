@@ -190,32 +190,41 @@ async fn apply_once(
         flagged_until: flagged_until(job, plan, mode).await?,
     };
     let returned = returned(&to_merge);
+    let mut failed = Ok(());
     for wave in waves(plan, to_merge) {
         let rows: Vec<_> = wave.iter().map(|asked| page.settle(asked)).collect();
-        let settled: Vec<Settled> = stream::iter(rows)
-            .buffer_unordered(WRITERS)
-            .try_collect()
-            .await?;
+        let settled: Vec<Result<Settled, Error>> =
+            stream::iter(rows).buffer_unordered(WRITERS).collect().await;
         for settled in settled {
-            if let Some(id) = settled.link.platform_id().filter(|_| settled.link.in_scope) {
-                page.brought.insert(settled.link.zoho_id, id.clone());
+            match settled {
+                Ok(settled) => {
+                    let id = settled.link.platform_id();
+                    if let Some(id) = id.filter(|_| settled.link.in_scope) {
+                        page.brought.insert(settled.link.zoho_id, id.clone());
+                    }
+                    batch.take(settled, &mut applied.counters);
+                }
+                Err(error) => failed = Err(error),
             }
-            batch.take(settled, &mut applied.counters);
+        }
+        if failed.is_err() {
+            break;
         }
     }
     // Records are stored by now. The log, what waits and the marks of what is to be calculated come next, the links last: until a row's link says that it was applied, it is
-    // applied again, and everything before is repeated to the same effect.
+    // applied again, and everything before is repeated to the same effect. So it goes for the rows that came through, if others failed.
     store.write(&batch.entries).await?;
     store
         .await_references(job.id(), plan.object, &batch.awaiting)
         .await?;
     job.calculations.mark(batch.touched).await?;
     store.save_candidates(&batch.candidates).await?;
+    withdraw(job, plan.object, &returned, &mut applied.counters).await?;
     save_links(job, batch.links).await?;
+    failed?;
     store
         .remove_links(job.id(), plan.object, &batch.forgotten)
         .await?;
-    withdraw(job, plan.object, &returned, &mut applied.counters).await?;
     applied.announce = batch.announce;
     applied.unflagged = batch.unflagged;
     Ok(applied)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::flow::Error;
 use crate::flow::job::Job;
@@ -20,6 +20,9 @@ use super::{Mode, ToMerge, has_open_reference};
 
 /// How often a record that somebody else wrote meanwhile is read again.
 const ATTEMPTS: usize = 5;
+
+/// Longer than it takes until a message comes again whose worker was cut off.
+const REDELIVERED: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is known while a page's rows are settled.
 pub(super) struct Page<'a> {
@@ -79,8 +82,14 @@ impl Page<'_> {
     /// Settles a row; its record is stored when this returns, its link and its log lines are not.
     pub(super) async fn settle(&self, asked: &ToMerge<'_>) -> Result<Settled, Error> {
         let mut aside = Aside::default();
-        let mut settled = self.settle_as(asked, &mut aside).await?;
-        // What was done on the way is done, whatever came of the row.
+        let mut settled = match self.settle_as(asked, &mut aside).await {
+            Ok(settled) => settled,
+            Err(error) => {
+                // What was done on the way is done, whatever came of the row.
+                self.job.ports.store.write(&aside.entries).await?;
+                return Err(error);
+            }
+        };
         settled.relinks |= aside.intended.is_some();
         settled.over = aside.intended.or(settled.over);
         settled.entries.extend(aside.entries);
@@ -150,13 +159,8 @@ impl Page<'_> {
             settled
                 .touched
                 .extend(was_at.filter(|_| brought.changed).into_iter().flatten());
-            // Also when nothing changed just now: the same run may have been cut off between the record and its log line.
-            if brought.changed
-                || saved
-                    .change
-                    .as_ref()
-                    .is_some_and(|change| change.run == self.moment.run)
-            {
+            // Also when nothing changed just now: whoever changed it may have been cut off between the record and its log line.
+            if brought.changed || saved.updated_at >= self.moment.now - REDELIVERED {
                 settled
                     .entries
                     .extend(Entry::of_change(&saved, self.job.retention()));

@@ -189,6 +189,26 @@ impl Push<'_> {
         Ok(saved)
     }
 
+    /// Keeps the values that lost against edits before these go to Zoho: cut off after that, nobody could tell them any more (W4). The line in
+    /// the log is that of the write.
+    pub(super) async fn keep_overruled(
+        &self,
+        record: Record,
+        changed: bool,
+    ) -> Result<Record, Error> {
+        let mut decided = record.change.iter().flat_map(|change| &change.fields);
+        if !changed || decided.all(|change| change.overruled.is_none()) {
+            return Ok(record);
+        }
+        let change = record.change.clone();
+        let kept = Record {
+            change: None,
+            ..record
+        };
+        let saved = self.job.ports.store.save_record(kept).await?;
+        Ok(Record { change, ..saved })
+    }
+
     pub(super) async fn park_refused(
         &self,
         record: Record,

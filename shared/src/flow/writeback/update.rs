@@ -43,7 +43,7 @@ impl Push<'_> {
                 match outgoing::update(&merged.push, theirs, &self.plan) {
                     Ok(out) if !out.is_empty() => sending.push(Sending {
                         parked: merged.record.parked.clone(),
-                        record: merged.record,
+                        record: self.keep_overruled(merged.record, merged.changed).await?,
                         fields: merged.push,
                         out,
                     }),

@@ -153,7 +153,11 @@ impl Ledger for MemoryStore {
         let mut tables = self.tables();
         let part = part(&link.connection, link.object);
         let stored = tables.ledger.links.entry(part).or_default();
-        if stored.get(&link.zoho_id) != read {
+        let found = stored.get(&link.zoho_id);
+        if found == Some(link) {
+            return Ok(());
+        }
+        if found != read {
             return Err(Error::conflict(format!(
                 "the link of {} {} of {}",
                 link.object, link.zoho_id, link.connection

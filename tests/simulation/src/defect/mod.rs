@@ -6,6 +6,7 @@
 mod cursor;
 mod edits;
 mod messages;
+mod order;
 mod reading;
 mod rules;
 mod turns;
@@ -31,7 +32,7 @@ pub struct Defect {
 }
 
 /// How many seeds are looked through for a defect that the checks do not see yet.
-const LOOKED_THROUGH: u64 = 50;
+const LOOKED_THROUGH: u64 = 300;
 
 /// Where it is.
 #[derive(Debug, Clone, Copy)]
@@ -52,30 +53,31 @@ macro_rules! defects {
 use Wrong::{Acknowledges, Ports as Does};
 
 defects! {
-    "P1", 0, "a cursor moves too far", Does(|ports| tables(ports, cursor::CursorTooFar));
+    "P1", 5, "a cursor moves too far", Does(|ports| tables(ports, cursor::CursorTooFar));
+    "P1", 200, "a link says that its row was applied before the record is stored", Does(|ports| tables(ports, order::LinkFirst::default()));
     "P1", 0, "a record is written in Zoho whatever changed there meanwhile", Does(|ports| zoho(ports, edits::Unconditional));
-    "P1", 0, "a record that comes back stays removed", Does(|ports| tables(ports, rules::StaysRemoved));
-    "S5", 0, "what belongs to an account that comes into scope is not asked for", Does(|ports| queues(ports, messages::DependantsForgotten));
+    "P1", 30, "a record that comes back stays removed", Does(|ports| tables(ports, rules::StaysRemoved));
+    "S5", 5, "what belongs to an account that comes into scope is not asked for", Does(|ports| queues(ports, messages::DependantsForgotten));
     "P2", 40, "a record is stored over what somebody else stored meanwhile", Does(|ports| tables(ports, turns::SavedOverAnything));
     "P2", 5, "an edit is stored and not kept as on its way", Does(|ports| tables(ports, edits::PendingForgotten));
     "P2", 8, "edits that wait are not found any more", Does(|ports| tables(ports, edits::IndexForgets));
     "P2", 90, "what goes to Zoho takes with it the edit that came in meanwhile", Does(|ports| tables(ports, edits::SecondEditDropped));
     "P3", 4, "half a page passes for the whole, and what lacks for gone", Does(|ports| zoho(ports, reading::HalfIsAll::default()));
-    "P4", 0, "a message is acknowledged before its work is stored", Acknowledges;
+    "P4", 80, "a message is acknowledged before its work is stored", Acknowledges;
     "P4", 0, "a write that failed passes for done", Does(|ports| tables(ports, turns::FailureIsDone));
     "P4", 5, "a stage begins before the slices of the one before have reported", Does(|ports| tables(ports, turns::AllAreDone));
     "P5", 4, "what a row said when it was applied is not kept", Does(|ports| tables(ports, rules::HashForgotten));
     "P6", 110, "a record is created without looking whether Zoho has it", Does(|ports| zoho(ports, reading::FindsNothing));
-    "P6", 0, "nobody knows of a creation whose reply was lost", Does(|ports| tables(ports, edits::IntentForgotten));
+    "P6", 400, "nobody knows of a creation whose reply was lost", Does(|ports| tables(ports, edits::IntentForgotten));
     "P7", 5, "the tokens of another connection are used", Does(|ports| secrets(ports, messages::TokensOfTheFirst));
     "W3", 10, "what is in no selected segment is written in Zoho", Does(|ports| tables(ports, rules::SegmentsIgnored));
     "W4", 40, "what both sides agreed on is not kept", Does(|ports| tables(ports, edits::BaseForgotten));
     "W5", 5, "what is written in Zoho starts its automations", Does(|ports| zoho(ports, edits::AutomationsStarted));
-    "W7", 8, "what is parked is never tried again", Does(|ports| queues(ports, messages::RetryForgotten));
-    "R2", 0, "the removal guard is ignored", Does(|ports| tables(ports, rules::GuardIgnored));
+    "W7", 40, "what is parked is never tried again", Does(|ports| queues(ports, messages::RetryForgotten));
+    "R2", 5, "the removal guard is ignored", Does(|ports| tables(ports, rules::GuardIgnored));
     "C3", 12, "a lease does not run out", Does(|ports| tables(ports, turns::LeaseForEver));
-    "C7", 0, "credits are not counted", Does(|ports| tables(ports, rules::CreditsForgotten));
-    "L1", 0, "what was done is not written in the log", Does(|ports| tables(ports, rules::LogForgotten));
+    "C7", 5, "credits are not counted", Does(|ports| tables(ports, rules::CreditsForgotten));
+    "L1", 5, "what was done is not written in the log", Does(|ports| tables(ports, rules::LogForgotten));
     "F5", 4, "accounts are not marked for calculation", Does(|ports| tables(ports, rules::MarksForgotten));
 }
 

@@ -1,5 +1,6 @@
 //! The hand that lets things happen.
 
+mod duel;
 mod faults;
 mod operator;
 mod platform;
@@ -38,6 +39,8 @@ pub(crate) struct Hand<'a> {
     /// How often each message failed.
     failed: BTreeMap<String, u32>,
     numbers: u64,
+    /// Whether Zoho's clock was put back: what was edited soon after looks older than what was read before.
+    pub(crate) put_back: bool,
     /// What came to another connection's Zoho, if anything did (P7).
     crossed: Option<String>,
 }
@@ -51,6 +54,7 @@ impl<'a> Hand<'a> {
             old: (Vec::new(), Vec::new()),
             failed: BTreeMap::new(),
             numbers: 0,
+            put_back: false,
             crossed: None,
         }
     }
@@ -102,7 +106,8 @@ impl<'a> Hand<'a> {
             Step::ZohoHides(_) => self.hides_in_zoho(&mut dice)?,
             Step::ZohoClock(_) => {
                 let offset = SignedDuration::from_secs(dice.between(-120, 120));
-                self.scene.zoho.model().clock_offset = offset;
+                let before = std::mem::replace(&mut self.scene.zoho.model().clock_offset, offset);
+                self.put_back |= offset < before;
                 true
             }
             Step::PlatformKnows(_) => self.knows(&mut dice)?,
@@ -295,9 +300,9 @@ impl<'a> Hand<'a> {
         match came {
             Came::Worked(held, result) => self.worked(&held, result),
             Came::Wrote(held, result) => self.wrote(&held, result),
-            Came::Answered(Ok(answers)) => self.answered(&answers),
+            Came::Answered(asked, Ok(answers)) => self.answered(&asked, &answers),
             // Whoever gets no answer asks again, or not; an edit that was stored is swept.
-            Came::Answered(Err(error))
+            Came::Answered(_, Err(error))
             | Came::Ticked(Err(error))
             | Came::Started(Err(error))
             | Came::Operated(Err(error)) => self.reached.failed(&error),
@@ -319,6 +324,22 @@ impl<'a> Hand<'a> {
             );
             self.scene.recorder.note(&format!("{tables:?}"));
         }
+    }
+
+    /// How many handlers at most did not come to the end of what they were at.
+    pub(crate) fn cut_off(&self) -> u64 {
+        let reasons = [
+            "a port failed before its effect",
+            "a port failed amid a batch",
+            "a port failed after its effect",
+            "a handler was killed between two calls",
+            "a handler was killed in a call",
+            "a handler ran out of time",
+        ];
+        reasons
+            .iter()
+            .map(|reason| self.reached.number(reason))
+            .sum()
     }
 
     /// The first message that never heals, if there is one.

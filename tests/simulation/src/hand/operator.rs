@@ -128,6 +128,12 @@ impl Hand<'_> {
     pub(crate) fn decide(&mut self, side: usize, object: Object, yes: bool, dice: &mut Dice) {
         let id = self.at(side).story.connection();
         let (ports, deadline) = (self.scene.ports(Self::off(dice)), self.deadline(dice));
+        if yes {
+            let candidates = self.scene.world.store.all_candidates(&id).into_iter();
+            let of_object = candidates.filter(|candidate| candidate.object == object);
+            let approved = of_object.map(|candidate| (object, candidate.run));
+            self.scene.sides[side].past.approved.extend(approved);
+        }
         let word = if yes { "yes" } else { "no" };
         self.reached.count(match yes {
             true => "R2: a held removal was approved",
@@ -160,6 +166,7 @@ impl Hand<'_> {
             word: None,
         };
         store.spend_credits(&id, Bucket::of(now), spent).await?;
+        self.scene.sides[side].past.spent += more;
         Ok(more > 0)
     }
 }

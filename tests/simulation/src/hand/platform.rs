@@ -8,10 +8,12 @@ use serde_json::json;
 use tandem::flow::edits::{self, EditAnswer};
 use tandem::message::{Edit, Version, Writeback};
 use tandem::object::Object;
+use tandem::record::Record;
 
 use super::Hand;
-use crate::crew::Came;
+use crate::crew::{Asked, Came};
 use crate::dice::Dice;
+use crate::scene::Sent;
 
 impl Hand<'_> {
     /// An edit of a record on the platform.
@@ -26,27 +28,30 @@ impl Hand<'_> {
         let Some(record) = dice.pick(&records) else {
             return Ok(None);
         };
-        let fields = match object {
-            Object::Account => json!({ "health": fresh.to_string() }),
-            Object::Contact => json!({ "phone": format!("+49 30 {fresh:04}") }),
-            _ => {
-                json!({ "status": status_of(fresh), "description": format!("edit {fresh} in {connection}") })
-            }
-        };
-        let edit = serde_json::from_value(json!({ "id": record.id, "fields": fields }))?;
+        let edit = edit_of(record, fresh)?;
         Ok(Some((object, edit)))
     }
 
-    fn asks(&mut self, side: usize, object: Object, edits: Vec<Edit>) {
+    pub(super) fn asks(&mut self, side: usize, object: Object, edits: Vec<Edit>) {
         let connection = self.at(side).story.connection();
-        let ports = self.scene.ports(SignedDuration::ZERO);
+        let (ports, at) = (
+            self.scene.ports(SignedDuration::ZERO),
+            self.scene.world.now(),
+        );
         let named = serde_json::to_string(&edits).unwrap_or_default();
         let name = format!("edits of {object}s of {connection}: {named}");
         let recorder = self.recorder();
         let named = (name, Some(side));
         self.crew
             .start(&self.scene.world, &recorder, named, async move {
-                Came::Answered(edits::accept(&ports, &connection, object, edits).await)
+                let answers = edits::accept(&ports, &connection, object, edits.clone()).await;
+                let asked = Asked {
+                    side,
+                    object,
+                    edits,
+                    at,
+                };
+                Came::Answered(asked, answers)
             });
     }
 
@@ -67,6 +72,8 @@ impl Hand<'_> {
             return Ok(false);
         };
         let connection = self.at(side).story.connection();
+        let sent = Sent::all(object, &edit, self.scene.world.now());
+        self.scene.sides[side].past.sent.extend(sent);
         self.scene.world.queue.writeback.send([Writeback::Edit {
             version: Version,
             connection,
@@ -176,15 +183,33 @@ impl Hand<'_> {
         Ok(true)
     }
 
-    /// Notes what was refused.
-    pub(super) fn answered(&mut self, answers: &[EditAnswer]) {
-        for answer in answers {
+    /// Notes what was accepted and what was refused.
+    pub(super) fn answered(&mut self, asked: &Asked, answers: &[EditAnswer]) {
+        for (edit, answer) in asked.edits.iter().zip(answers) {
+            if answer.accepted {
+                let sent = Sent::all(asked.object, edit, asked.at);
+                self.scene.sides[asked.side].past.sent.extend(sent);
+            }
             self.reached.count(match answer.accepted {
                 true => "an edit was accepted",
                 false => "an edit was refused",
             });
         }
     }
+}
+
+/// An edit of a record, of a value that no other has.
+pub(super) fn edit_of(record: &Record, fresh: u64) -> Result<Edit> {
+    let fields = match record.object {
+        Object::Account => json!({ "health": fresh.to_string() }),
+        Object::Contact => json!({ "phone": format!("+49 30 {fresh:04}") }),
+        _ => {
+            let description = format!("edit {fresh} in {}", record.connection);
+            json!({ "status": status_of(fresh), "description": description })
+        }
+    };
+    let edit = json!({ "id": record.id, "fields": fields });
+    Ok(serde_json::from_value(edit)?)
 }
 
 /// One of a task's statuses.

@@ -7,9 +7,7 @@ use tandem::object::Object;
 use super::Hand;
 use super::platform::status_of;
 use crate::dice::Dice;
-
-/// The modules of the objects that people edit in Zoho.
-const MODULES: [&str; 4] = ["Accounts", "Contacts", "Deals", "Tasks"];
+use crate::scene::MODULES;
 
 /// The fields that an administrator hides at times.
 const HIDEABLE: [(Object, &str); 3] = [
@@ -30,14 +28,26 @@ impl Hand<'_> {
         Ok(row.map(|row| row["id"].as_str().unwrap_or_default().to_owned()))
     }
 
-    fn changes(&self, side: usize, module: &str, values: &Json, dice: &mut Dice) -> Result<bool> {
+    fn changes(
+        &mut self,
+        side: usize,
+        module: &'static str,
+        values: &Json,
+        dice: &mut Dice,
+    ) -> Result<bool> {
         match self.pick(side, module, dice)? {
             Some(id) => self.change(side, module, &id, values),
             None => Ok(false),
         }
     }
 
-    fn change(&self, side: usize, module: &str, id: &str, values: &Json) -> Result<bool> {
+    fn change(
+        &mut self,
+        side: usize,
+        module: &'static str,
+        id: &str,
+        values: &Json,
+    ) -> Result<bool> {
         let story = &self.at(side).story;
         let said = || {
             format!(
@@ -47,15 +57,55 @@ impl Hand<'_> {
         };
         self.scene.recorder.say(said);
         story.zoho_edits(module, id, values)?;
+        // Nobody writes what they can't see.
+        let row = story.row(module, id)?;
+        let mut values = values.clone();
+        if let Some(values) = values.as_object_mut() {
+            values.retain(|field, value| row[field] == *value);
+        }
+        let past = &mut self.scene.sides[side].past;
+        past.values.push((module, id.to_owned(), values));
         Ok(true)
+    }
+
+    /// A person edits this very record.
+    pub(super) fn edits_one(
+        &mut self,
+        side: usize,
+        module: &'static str,
+        id: &str,
+        dice: &mut Dice,
+    ) -> Result<()> {
+        let fresh = self.fresh();
+        let values = self.another(side, module, fresh, dice);
+        self.change(side, module, id, &values)?;
+        self.look(Some(side))
     }
 
     pub(super) fn edits_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
         let side = self.side(dice);
         let fresh = self.fresh();
         let module = Self::module(dice);
+        let values = self.another(side, module, fresh, dice);
+        self.changes(side, module, &values, dice)
+    }
+
+    /// A person edits a record of each module of each connection.
+    pub(crate) fn edits_everywhere(&mut self, dice: &mut Dice) -> Result<()> {
+        for side in 0..self.scene.sides.len() {
+            for module in MODULES {
+                let fresh = self.fresh();
+                let values = self.another(side, module, fresh, dice);
+                self.changes(side, module, &values, dice)?;
+            }
+        }
+        self.look(None)
+    }
+
+    /// Values that no record has, but for a task's status and a contact's name.
+    fn another(&self, side: usize, module: &str, fresh: u64, dice: &mut Dice) -> Json {
         let name = self.at(side).story.connection();
-        let values = match module {
+        match module {
             "Accounts" => {
                 json!({ "Health_Score": fresh, "Account_Name": format!("Account {fresh} of {name}") })
             }
@@ -65,8 +115,7 @@ impl Hand<'_> {
             }
             "Deals" => json!({ "Amount": fresh }),
             _ => json!({ "Status": status_of(fresh), "Description": format!("{fresh} of {name}") }),
-        };
-        self.changes(side, module, &values, dice)
+        }
     }
 
     pub(super) fn creates_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
@@ -102,6 +151,7 @@ impl Hand<'_> {
             )
         };
         self.scene.recorder.say(said);
+        self.scene.sides[side].past.created.insert((module, id));
         Ok(true)
     }
 
@@ -138,7 +188,9 @@ impl Hand<'_> {
             )
         };
         self.scene.recorder.say(said);
-        Ok(side.story.zoho_restores(module, &id).is_ok())
+        let restored = side.story.zoho_restores(module, &id).is_ok();
+        side.past.unflagged.insert((module, id));
+        Ok(restored)
     }
 
     pub(super) fn moves_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
@@ -192,10 +244,17 @@ impl Hand<'_> {
         self.scene.recorder.say(said);
         // What the platform made stays alone, so that a second creation shows. Where the field is unique Zoho refuses it.
         let made = |text: &str| text.to_lowercase().starts_with("made-");
-        Ok(other.as_str().is_some_and(|text| !made(text))
+        let doubled = other.as_str().map(|text| text.trim().to_owned());
+        let doubled = doubled.map(|text| match module {
+            "Contacts" => text.to_lowercase(),
+            _ => text,
+        });
+        let done = other.as_str().is_some_and(|text| !made(text))
             && story
                 .zoho_edits(module, &id, &json!({ field: other }))
-                .is_ok())
+                .is_ok();
+        self.scene.sides[side].past.doubled.extend(doubled);
+        Ok(done)
     }
 
     pub(super) fn reparents_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
@@ -259,7 +318,7 @@ impl Hand<'_> {
         };
         let side = &mut self.scene.sides[side];
         side.story.zoho_hides(object.module(), field, hidden)?;
-        side.hidden.insert((*object, field));
+        side.past.hidden.insert((*object, field));
         Ok(true)
     }
 
@@ -293,10 +352,21 @@ impl Hand<'_> {
         };
         self.scene.recorder.say(said);
         let now = story.zoho.now();
+        let mut unflagged = vec![("Contacts", winner.clone()), ("Contacts", loser.clone())];
+        // What named the loser names the winner.
+        for (module, field) in [("Deals", "Contact_Name"), ("Tasks", "Who_Id")] {
+            let named = story.rows(module)?.into_iter();
+            let named = named.filter(|row| row[field]["id"] == loser.as_str());
+            unflagged
+                .extend(named.filter_map(|row| Some((module, row["id"].as_str()?.to_owned()))));
+        }
         let (winner, loser) = (winner.parse()?, [loser.parse()?]);
         let mut model = story.zoho.model();
-        Ok(model
-            .merge(story.organisation, "Contacts", winner, &loser, None, now)
-            .is_ok())
+        let merged = model.merge(story.organisation, "Contacts", winner, &loser, None, now);
+        let merged = merged.is_ok();
+        drop(model);
+        let past = &mut self.scene.sides[side].past;
+        past.unflagged.extend(unflagged);
+        Ok(merged)
     }
 }

@@ -1,9 +1,13 @@
 //! What must hold after the storm. Each check is written from the rules and from Zoho's own records, and knows nothing of how the flows do it.
 
+mod flagged;
+mod past;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 use stories::{Story, name};
 use tandem::mapping::{FieldPlan, Neighbours};
@@ -29,17 +33,26 @@ pub(crate) async fn after_the_storm(hand: &mut Hand<'_>, seed: u64) -> Result<()
     let recorder = hand.scene.recorder.clone();
     recorder.say(|| "the storm is over".to_owned());
     hand.calm();
+    let since = match hand.put_back {
+        true => hand.scene.zoho.now(),
+        false => Timestamp::MIN,
+    };
     hand.shows_all()?;
     let mut dice = Dice::new(seed);
     // Whoever is at it comes to an end before the customers connect again.
     hand.comes_to_rest(&mut dice)?;
     hand.switches_all_on().await?;
     hand.drain(&mut dice).await.context("draining")?;
+    recorder.say(|| "both sides at once".to_owned());
+    hand.duels(&mut dice).await.context("both sides at once")?;
     // A run whose messages were never sent counts as cut short after this time, and spent credits have come back.
     hand.pass(SignedDuration::from_hours(25));
     // The poller sweeps the edits that wait; then one full sync has to do. What the platform still brings to Zoho at that is new to the next,
     // and so is what a person says yes to.
+    let begun = hand.scene.zoho.now();
     sync_as(hand, RunKind::Routine, &mut dice).await?;
+    flagged_is_here(hand, since..begun).await?;
+    afternoon(hand, since, &mut dice).await?;
     for round in 0.. {
         ensure!(round < MOST_ROUNDS, "P5: it never comes to rest");
         let request = hand.scene.zoho.model().journal.latest();
@@ -69,13 +82,40 @@ async fn promises(hand: &Hand<'_>) -> Result<()> {
     for side in &hand.scene.sides {
         let id = side.story.connection();
         let settings = side.story.world.store.settings(&id).await?.settings;
-        Platform::of(&side.story, &settings)?
-            .check(side)
+        let platform = Platform::of(&side.story, &settings)?;
+        platform.check(side).with_context(|| id.to_string())?;
+        past::check(hand, side, &platform)
+            .await
             .with_context(|| id.to_string())?;
         let policy = fate::steady_policy(&side.settings);
         fate::check(side, &side.seen, &settings, policy).with_context(|| id.to_string())?;
         no_automation_ran(hand, side).with_context(|| id.to_string())?;
         alone(hand, side).with_context(|| id.to_string())?;
+    }
+    Ok(())
+}
+
+/// What people edit in Zoho right behind a routine sync comes with the next.
+async fn afternoon(hand: &mut Hand<'_>, since: Timestamp, dice: &mut Dice) -> Result<()> {
+    hand.edits_everywhere(dice)?;
+    hand.pass(SignedDuration::from_secs(2));
+    let begun = hand.scene.zoho.now();
+    sync(hand, RunKind::Routine, dice)
+        .await
+        .context("a routine sync in the afternoon")?;
+    flagged_is_here(hand, since..begun).await
+}
+
+/// What Zoho had flagged at some time before a routine sync began is here.
+async fn flagged_is_here(hand: &Hand<'_>, flagged: Range<Timestamp>) -> Result<()> {
+    for side in &hand.scene.sides {
+        let (store, id) = (&hand.scene.world.store, side.story.connection());
+        let settings = store.settings(&id).await?.settings;
+        let platform = Platform::of(&side.story, &settings)?;
+        let versions = store.settings_history(&id, None, 1_000).await?.items;
+        platform
+            .flagged(side, &versions, &flagged)
+            .with_context(|| id.to_string())?;
     }
     Ok(())
 }
@@ -362,13 +402,18 @@ impl<'a> Platform<'a> {
             "edits wait and nothing says why: {:?}",
             record.pending
         );
+        self.pulled(record, |_| true)
+    }
+
+    /// What Zoho has of a record is what the platform shows, of the values that are asked about.
+    fn pulled(&self, record: &Record, asked: impl Fn(&Value) -> bool) -> Result<()> {
         let Some(zoho) = record.zoho_id.map(String::from) else {
             return Ok(());
         };
         let row = &self.rows[&record.object][&zoho];
         let plan = FieldPlan::compile(self.settings, record.object);
         let theirs = plan.read(&serde_json::from_str(&row.to_string())?, &Neighbours::new());
-        for (field, wanted) in &theirs.values {
+        for (field, wanted) in theirs.values.iter().filter(|(_, wanted)| asked(wanted)) {
             if record.pending.contains_key(field)
                 || plan.field(field).is_some_and(|mapped| !mapped.pulls)
             {

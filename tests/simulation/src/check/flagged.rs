@@ -1,0 +1,98 @@
+//! What Zoho flagged as changed is on the platform after the next routine sync, before any full sync (P1, S5).
+
+use std::ops::Range;
+
+use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
+use serde_json::Value as Json;
+use tandem::object::Object;
+use tandem::port::SettingsVersion;
+use tandem::settings::SourceMode;
+use tandem::value::Value;
+
+use super::{OBJECTS, Platform, name_of};
+use crate::scene::Side;
+
+impl Platform<'_> {
+    /// Checks what had changed within a time that ended when a routine sync began. What was restored or merged in Zoho, what a lookup names no more, and
+    /// fields that were hidden and are shown again may wait for a full sync: Zoho flags none of it. So may what leaves the scope, and records
+    /// that the platform has come to know, or that another source mode lets in.
+    pub(super) fn flagged(
+        &self,
+        side: &Side,
+        versions: &[SettingsVersion],
+        within: &Range<Timestamp>,
+    ) -> Result<()> {
+        let enriched = versions
+            .iter()
+            .any(|saved| saved.settings.source_mode == SourceMode::EnrichOnly);
+        for object in OBJECTS {
+            let mut hidden = side.past.hidden.iter();
+            let hidden = hidden.any(|(of, _)| *of == object);
+            for (id, row) in &self.rows[&object] {
+                let flagged = !side.past.unflagged.contains(&(object.module(), id.clone()));
+                if !flagged || !self.belongs(side, object, row) || !changed_within(row, within) {
+                    continue;
+                }
+                let mut records = self.live[&object].iter();
+                let own = records.find(|record| {
+                    record.zoho_id.map(String::from).as_deref() == Some(id.as_str())
+                });
+                match own {
+                    None if enriched => {}
+                    None => self
+                        .arrived(object, row)
+                        .with_context(|| format!("P1, S5: {object} {id} after a routine sync"))?,
+                    Some(_) if hidden => {}
+                    Some(record) => {
+                        let asked =
+                            |value: &Value| !matches!(value, Value::Null | Value::Reference(_));
+                        self.pulled(record, asked).with_context(|| {
+                            format!("P1: {object} {} after a routine sync", record.id)
+                        })?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A row without a record has no identity, or another row has it.
+    fn arrived(&self, object: Object, row: &Json) -> Result<()> {
+        let Some(identity) = Self::identity(object, row) else {
+            return Ok(());
+        };
+        let name = name_of(object, &identity);
+        let mut linked = self.live[&object].iter();
+        let taken = linked.any(|record| record.zoho_id.is_some() && record.id.as_str() == name);
+        ensure!(taken, "it is missing");
+        Ok(())
+    }
+
+    /// Whether a row is in scope, and what it belongs to is, too, and known by a flag.
+    fn belongs(&self, side: &Side, object: Object, row: &Json) -> bool {
+        let parents: &[(&str, Object)] = match object {
+            Object::Contact | Object::Deal => &[("Account_Name", Object::Account)],
+            Object::Task => &[
+                ("What_Id", Object::Account),
+                ("What_Id", Object::Deal),
+                ("Who_Id", Object::Contact),
+            ],
+            Object::Account | Object::User => &[],
+        };
+        let mut parents = parents.iter();
+        let of_parent = parents.any(|(field, of)| {
+            let id = row[*field]["id"].as_str().unwrap_or_default();
+            let unflagged = side.past.unflagged.contains(&(of.module(), id.to_owned()));
+            let parent = self.rows[of].get(id).filter(|_| !unflagged);
+            parent.is_some_and(|parent| self.belongs(side, *of, parent))
+        });
+        self.is_in_scope(object, row) && (object == Object::Account || of_parent)
+    }
+}
+
+fn changed_within(row: &Json, within: &Range<Timestamp>) -> bool {
+    let changed = row["Modified_Time"].as_str();
+    let changed = changed.and_then(|changed| changed.parse::<Timestamp>().ok());
+    changed.is_some_and(|changed| within.contains(&changed))
+}
