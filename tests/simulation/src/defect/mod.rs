@@ -26,13 +26,10 @@ pub struct Defect {
     pub what: &'static str,
     /// The rule that it breaks.
     pub rule: &'static str,
-    /// The number of seeds within which it is found, counted from the first; 0: the checks do not see it yet.
+    /// The number of seeds within which it is found, counted from the first.
     pub within: u64,
     wrong: Wrong,
 }
-
-/// How many seeds are looked through for a defect that the checks do not see yet.
-const LOOKED_THROUGH: u64 = 300;
 
 /// Where it is.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +52,7 @@ use Wrong::{Acknowledges, Ports as Does};
 defects! {
     "P1", 5, "a cursor moves too far", Does(|ports| tables(ports, cursor::CursorTooFar));
     "P1", 200, "a link says that its row was applied before the record is stored", Does(|ports| tables(ports, order::LinkFirst::default()));
-    "P1", 0, "a record is written in Zoho whatever changed there meanwhile", Does(|ports| zoho(ports, edits::Unconditional));
+    "P1", 40, "a record is written in Zoho whatever changed there meanwhile", Does(|ports| zoho(ports, edits::Unconditional));
     "P1", 30, "a record that comes back stays removed", Does(|ports| tables(ports, rules::StaysRemoved));
     "S5", 5, "what belongs to an account that comes into scope is not asked for", Does(|ports| queues(ports, messages::DependantsForgotten));
     "P2", 40, "a record is stored over what somebody else stored meanwhile", Does(|ports| tables(ports, turns::SavedOverAnything));
@@ -64,7 +61,7 @@ defects! {
     "P2", 90, "what goes to Zoho takes with it the edit that came in meanwhile", Does(|ports| tables(ports, edits::SecondEditDropped));
     "P3", 4, "half a page passes for the whole, and what lacks for gone", Does(|ports| zoho(ports, reading::HalfIsAll::default()));
     "P4", 80, "a message is acknowledged before its work is stored", Acknowledges;
-    "P4", 0, "a write that failed passes for done", Does(|ports| tables(ports, turns::FailureIsDone));
+    "P4", 60, "a write that failed passes for done", Does(|ports| tables(ports, turns::FailureIsDone));
     "P4", 5, "a stage begins before the slices of the one before have reported", Does(|ports| tables(ports, turns::AllAreDone));
     "P5", 4, "what a row said when it was applied is not kept", Does(|ports| tables(ports, rules::HashForgotten));
     "P6", 110, "a record is created without looking whether Zoho has it", Does(|ports| zoho(ports, reading::FindsNothing));
@@ -73,7 +70,7 @@ defects! {
     "W3", 10, "what is in no selected segment is written in Zoho", Does(|ports| tables(ports, rules::SegmentsIgnored));
     "W4", 40, "what both sides agreed on is not kept", Does(|ports| tables(ports, edits::BaseForgotten));
     "W5", 5, "what is written in Zoho starts its automations", Does(|ports| zoho(ports, edits::AutomationsStarted));
-    "W7", 40, "what is parked is never tried again", Does(|ports| queues(ports, messages::RetryForgotten));
+    "W7", 300, "what is parked is never tried again", Does(|ports| queues(ports, messages::RetryForgotten));
     "R2", 5, "the removal guard is ignored", Does(|ports| tables(ports, rules::GuardIgnored));
     "C3", 12, "a lease does not run out", Does(|ports| tables(ports, turns::LeaseForEver));
     "C7", 5, "credits are not counted", Does(|ports| tables(ports, rules::CreditsForgotten));
@@ -107,12 +104,8 @@ impl Defect {
     pub fn found(&self) -> Option<Outcome> {
         let threads = available_parallelism().map_or(1, usize::from);
         let mut found = None;
-        let within = match self.within {
-            0 => LOOKED_THROUGH,
-            within => within,
-        };
         run_many(
-            1..within + 1,
+            1..self.within + 1,
             threads,
             |seed| self.run(seed),
             |outcome| {

@@ -21,18 +21,20 @@ impl StoreLayer for HashForgotten {
         link: &Link,
         read: Option<&Link>,
     ) -> Result<(), Error> {
-        let forgotten = |link: &Link| Link {
-            hash: match link.hash == Link::intended() {
-                true => link.hash,
-                false => Digest::of(b"nothing"),
-            },
+        let hash = match link.hash == Link::intended() {
+            true => link.hash,
+            false => Digest::of(format!("not {read:?}").as_bytes()),
+        };
+        let link = Link {
+            hash,
             ..link.clone()
         };
-        match inner.save_link_over(&forgotten(link), read).await {
-            // What it stored itself is not what it meant to store.
+        match inner.save_link_over(&link, read).await {
+            // What it stored before is not what it meant to store.
             Err(Error::Conflict { .. }) => {
-                let read = read.map(forgotten);
-                inner.save_link_over(&forgotten(link), read.as_ref()).await
+                let ids = [link.zoho_id];
+                let stored = inner.links(&link.connection, link.object, &ids).await?;
+                inner.save_link_over(&link, stored.first()).await
             }
             saved => saved,
         }
