@@ -9,6 +9,7 @@ use tandem::flow::edits::EditAnswer;
 use tandem::flow::{Error, poll::Ticked};
 use tandem::message::{Edit, Work, Writeback};
 use tandem::object::Object;
+use tandem::port::Due;
 use tandem::run::Run;
 use tandem_memory::{Crashed, Held, World};
 
@@ -16,7 +17,7 @@ use crate::recorder::Recorder;
 
 /// What a handler came to.
 pub(crate) enum Came {
-    Ticked(Result<Ticked, Error>),
+    Ticked(Due, Result<Ticked, Error>),
     Started(Result<Run, Error>),
     Worked(Held<Work>, Result<(), Error>),
     Wrote(Vec<Held<Writeback>>, Result<(), Error>),
@@ -160,7 +161,7 @@ impl Came {
             Err(error) => format!("fails: {error}"),
         };
         match self {
-            Self::Ticked(result) => said(&result.as_ref().map(drop)),
+            Self::Ticked(_, result) => said(&result.as_ref().map(drop)),
             Self::Started(result) => said(&result.as_ref().map(drop)),
             Self::Answered(_, Ok(answers)) => {
                 let accepted = answers.iter().filter(|answer| answer.accepted).count();

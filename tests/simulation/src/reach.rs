@@ -59,7 +59,7 @@ const LEAST: &[(&str, u64)] = &[
     ("a handler failed: Zoho did not answer", 125),
     ("a handler failed: Zoho throttled", 11),
     ("a handler failed: a conflict", 166),
-    ("a handler failed: for good", 59),
+    ("a handler failed: for good", 30),
     ("a handler failed: the connection does not run", 85),
     ("a handler failed: the credits are spent", 49),
     ("a handler ran out of time", 1472),
@@ -96,6 +96,7 @@ const LEAST: &[(&str, u64)] = &[
     ("the log says: throttled", 83),
     ("the log says: unflagged changes", 114),
     ("the log says: unmatched", 33),
+    ("the planner started a full sync", 50),
     ("three handlers were at it at once", 1157),
 ];
 

@@ -8,9 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 use stories::Story;
 use tandem::identifier::{FieldName, PlatformId, RunId};
+use tandem::mapping::fold;
 use tandem::message::Edit;
 use tandem::object::Object;
-use tandem::port::{Clock, Ports};
+use tandem::port::{Clock, Connections as _, Ports};
 use tandem_memory::{ManualClock, SimulatedZoho, World};
 use zoho_sim::OrganisationSpec;
 
@@ -85,9 +86,15 @@ pub(crate) struct Sent {
 impl Sent {
     /// Those of an edit of several fields.
     pub(crate) fn all(object: Object, edit: &Edit, at: Timestamp) -> impl Iterator<Item = Self> {
+        // A contact's external id is the same in capitals (I2).
+        let folded = match object {
+            Object::Contact => fold(edit.id.as_str()).parse().ok(),
+            _ => None,
+        };
+        let id = folded.unwrap_or_else(|| edit.id.clone());
         edit.fields.keys().map(move |field| Self {
             object,
-            id: edit.id.clone(),
+            id: id.clone(),
             field: field.clone(),
             at,
         })
@@ -143,6 +150,12 @@ impl<'a> Scene<'a> {
                     }
                 }
                 story.full_sync().await?;
+            }
+            let mut connection = world.store.connection(&story.connection()).await?;
+            if let Some(connection) = &mut connection {
+                let due = world.now() + SignedDuration::from_mins(dice.between(0, 90));
+                connection.full_due_at = Some(due);
+                world.store.save_connection(connection.clone()).await?;
             }
             let mut past = Past::default();
             for module in MODULES {

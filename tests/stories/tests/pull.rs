@@ -7,11 +7,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use stories::{Delivery, Story, name, text};
+use tandem::flow::runs;
 use tandem::object::Object;
-use tandem::run::{Counter, RunStatus};
+use tandem::run::{Counter, RunKind, RunStatus};
 use tandem_local::in_scope;
+use tandem_memory::{Fault, When};
 
 fn active_only() -> Value {
     json!({
@@ -390,4 +393,37 @@ async fn what_refers_to_a_contact_still_means_it_when_a_namesake_takes_it_over()
         .as_reference()
         .and_then(|reference| reference.platform_id.clone());
     assert_eq!(named, Some("twin@example.com".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn whoever_comes_next_writes_the_line_of_a_worker_that_died_behind_the_record() {
+    let story = Story::begin(24, json!({})).await.unwrap();
+    story.full_sync().await.unwrap();
+    let account = story.present(Object::Account).pop_first().unwrap();
+    let values =
+        json!({ "Subject": "Brief", "What_Id": { "id": account }, "$se_module": "Accounts" });
+    let task = story.zoho_creates("Tasks", &values).unwrap();
+    story.pass(SignedDuration::from_mins(15));
+    let (ports, connection) = (story.ports(), story.connection());
+    let started = runs::start(&ports, &connection, RunKind::Routine).await;
+    started.unwrap();
+    let faults = &story.world.faults;
+    for held in story.world.queue.work.take_all() {
+        if held.message.object() == Object::Task {
+            faults.on("write", 1, Fault::Crash(When::Before));
+            let cut_off = faults.run(story.handle_work(&held.message)).await;
+            assert!(cut_off.is_err(), "nothing was logged: {cut_off:?}");
+            faults.clear();
+        } else {
+            story.handle_work(&held.message).await.unwrap();
+        }
+    }
+    let line = || {
+        let mut lines = story.log("created").into_iter();
+        lines.any(|line| line.zoho_id == task.parse().ok())
+    };
+    assert!(story.record_of(Object::Task, &task).is_some(), "it came in");
+    assert!(!line());
+    story.full_sync().await.unwrap();
+    assert!(line());
 }

@@ -239,3 +239,22 @@ async fn a_link_whose_record_was_never_stored_is_forgotten_with_its_row() {
     story.full_sync().await.unwrap();
     assert!(!links());
 }
+
+#[tokio::test]
+async fn a_record_that_two_zoho_records_were_goes_with_the_one_that_it_is() {
+    let (story, leaving) = with_a_hold().await;
+    let mut leaving = leaving.into_iter();
+    let (first, second) = (leaving.next().unwrap(), leaving.next().unwrap());
+    let id = story.record_of(Object::Account, &first).unwrap().id;
+    let nothing = json!({ "External_ID": null });
+    story.zoho_edits("Accounts", &first, &nothing).unwrap();
+    let external = json!({ "External_ID": id });
+    story.zoho_edits("Accounts", &second, &external).unwrap();
+    story.routine_sync().await.unwrap();
+    let taken = story.record_of(Object::Account, &second).unwrap();
+    assert_eq!(taken.id, id, "out of scope, and still synced");
+    story.full_sync().await.unwrap();
+    approve(&story, Object::Account).await;
+    let record = story.record(Object::Account, id.as_str()).await.unwrap();
+    assert!(record.removed.is_some());
+}

@@ -68,7 +68,7 @@ defects! {
     "P6", 400, "nobody knows of a creation whose reply was lost", Does(|ports| tables(ports, edits::IntentForgotten));
     "P7", 5, "the tokens of another connection are used", Does(|ports| secrets(ports, messages::TokensOfTheFirst));
     "W3", 10, "what is in no selected segment is written in Zoho", Does(|ports| tables(ports, rules::SegmentsIgnored));
-    "W4", 40, "what both sides agreed on is not kept", Does(|ports| tables(ports, edits::BaseForgotten));
+    "W4", 150, "what both sides agreed on is not kept", Does(|ports| tables(ports, edits::BaseForgotten));
     "W5", 5, "what is written in Zoho starts its automations", Does(|ports| zoho(ports, edits::AutomationsStarted));
     "W7", 300, "what is parked is never tried again", Does(|ports| queues(ports, messages::RetryForgotten));
     "R2", 5, "the removal guard is ignored", Does(|ports| tables(ports, rules::GuardIgnored));

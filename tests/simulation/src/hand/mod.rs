@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use jiff::SignedDuration;
 use tandem::message::{Work, Writeback};
+use tandem::port::Due;
 
 use crate::crew::{Came, Crew, Turn};
 use crate::dice::Dice;
@@ -303,10 +304,13 @@ impl<'a> Hand<'a> {
             Came::Answered(asked, Ok(answers)) => self.answered(&asked, &answers),
             // Whoever gets no answer asks again, or not; an edit that was stored is swept.
             Came::Answered(_, Err(error))
-            | Came::Ticked(Err(error))
+            | Came::Ticked(_, Err(error))
             | Came::Started(Err(error))
             | Came::Operated(Err(error)) => self.reached.failed(&error),
-            Came::Ticked(Ok(_)) | Came::Started(Ok(_)) | Came::Operated(Ok(())) => {}
+            Came::Ticked(Due::Full, Ok(ticked)) if ticked.started > 0 => {
+                self.reached.count("the planner started a full sync");
+            }
+            Came::Ticked(_, Ok(_)) | Came::Started(Ok(_)) | Came::Operated(Ok(())) => {}
         }
     }
 

@@ -52,26 +52,40 @@ impl Hand<'_> {
 
     pub(super) fn ticks(&mut self, dice: &mut Dice) -> bool {
         let deadline = self.deadline(dice);
-        self.tick(deadline, dice);
+        self.tick(Due::Routine, deadline, dice);
         true
     }
 
+    /// The planner ticks, or a person starts a full sync.
     pub(super) fn starts_night(&mut self, dice: &mut Dice) -> bool {
-        let side = self.side(dice);
-        self.night(side, dice);
+        match dice.once_in(2) {
+            true => {
+                let deadline = self.deadline(dice);
+                self.tick(Due::Full, deadline, dice);
+            }
+            false => {
+                let side = self.side(dice);
+                self.night(side, dice);
+            }
+        }
         true
     }
 
     /// The poller ticks with all the time that it has. One with less may leave everything to the next.
     pub(crate) fn ticks_in_peace(&mut self, dice: &mut Dice) {
         let deadline = Deadline(self.scene.world.now() + INVOCATION);
-        self.tick(deadline, dice);
+        self.tick(Due::Routine, deadline, dice);
     }
 
-    fn tick(&mut self, deadline: Deadline, dice: &mut Dice) {
+    fn tick(&mut self, due: Due, deadline: Deadline, dice: &mut Dice) {
         let ports = self.scene.ports(Self::off(dice));
-        self.start("a tick of the poller".to_owned(), None, async move {
-            Came::Ticked(poll::tick(&ports, Due::Routine, deadline).await)
+        let name = match due {
+            Due::Routine => "a tick of the poller",
+            Due::Full => "a tick of the planner",
+        };
+        self.start(name.to_owned(), None, async move {
+            let ticked = poll::tick(&ports, due, deadline).await;
+            Came::Ticked(due, ticked)
         });
     }
 

@@ -207,11 +207,15 @@ impl Hand<'_> {
     pub(super) fn renames_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
         let side = self.side(dice);
         let fresh = self.fresh();
+        let (module, field, name) = match dice.once_in(3) {
+            true => ("Contacts", "Email", format!("Renamed-{fresh}@example.com")),
+            false => ("Accounts", "External_ID", format!("R-{fresh}")),
+        };
         let id = match dice.once_in(4) {
             true => Json::Null,
-            false => format!("R-{fresh}").into(),
+            false => name.into(),
         };
-        self.changes(side, "Accounts", &json!({ "External_ID": id }), dice)
+        self.changes(side, module, &json!({ field: id }), dice)
     }
 
     pub(super) fn scopes_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {

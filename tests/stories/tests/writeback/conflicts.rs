@@ -3,6 +3,7 @@
 use serde_json::json;
 use stories::{name, text};
 use tandem::object::Object;
+use tandem_memory::{Fault, When};
 use zoho_sim::org::schema::Alteration;
 
 use super::*;
@@ -169,4 +170,30 @@ async fn no_value_clears_or_keeps() {
         assert!(record.pending.is_empty() && record.parked.is_none());
         assert_silent(&story).await;
     }
+}
+
+#[tokio::test]
+async fn what_lost_against_an_edit_is_kept_though_the_writer_dies_behind_the_write() {
+    let story = synced(editable_and("conflicts", json!("platform_wins"))).await;
+    let (zoho, id) = one(&story, Object::Contact);
+    let theirs = json!({ "Phone": "+1 555 0001" });
+    story.zoho_edits("Contacts", &zoho, &theirs).unwrap();
+    let ours = json!({ "phone": "+49 30 0001" });
+    story.submit(Object::Contact, &id, ours).await.unwrap();
+    let held = story.world.queue.take_writeback().unwrap();
+    let faults = &story.world.faults;
+    faults.on("update", 1, Fault::Crash(When::After));
+    let died = faults.run(story.handle_writeback(&held.message)).await;
+    assert!(died.is_err(), "{died:?}");
+    faults.clear();
+    story.pass(jiff::SignedDuration::from_mins(10));
+    story.handle_writeback(&held.message).await.unwrap();
+    assert_eq!(
+        story.row("Contacts", &zoho).unwrap()["Phone"],
+        "+49 30 0001"
+    );
+    let record = story.record(Object::Contact, &id).await.unwrap();
+    assert!(record.pending.is_empty());
+    let source = &record.sources[&name("phone")];
+    assert_eq!(source.overruled, Some(text("+1 555 0001")));
 }

@@ -144,3 +144,23 @@ async fn an_open_reference_does_not_hold_up_the_other_values() {
         contact["id"]
     );
 }
+
+#[tokio::test]
+async fn a_new_contact_goes_to_the_zoho_account_that_its_account_is_by_then() {
+    let story = synced(creating()).await;
+    let accounts = some(&story, Object::Account, 2);
+    let ((gone, id), (other, _)) = (accounts[0].clone(), &accounts[1]);
+    story.zoho_deletes("Accounts", &gone).unwrap();
+    let fields = json!({ "last_name": "New", "account": id });
+    let contact = "new@example.com";
+    let answer = story.submit(Object::Contact, contact, fields).await;
+    assert!(answer.unwrap().accepted);
+    story.deliver().await.unwrap();
+    let refused = code(&story, Object::Contact, contact).await;
+    assert_eq!(refused.as_deref(), Some("INVALID_DATA"));
+    let external = json!({ "External_ID": id });
+    story.zoho_edits("Accounts", other, &external).unwrap();
+    story.full_sync().await.unwrap();
+    let created = named(&story, "Contacts", "Email", contact);
+    assert_eq!(created["Account_Name"]["id"], other.as_str());
+}
