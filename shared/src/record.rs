@@ -116,6 +116,9 @@ pub struct Removed {
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html>), and a minute is left to clocks.
 const LONGEST_INVOCATION: jiff::SignedDuration = jiff::SignedDuration::from_mins(16);
 
+/// How far our clock and Zoho's may lie apart.
+pub const CLOCK_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
 /// For how long a removed record can be restored (R1).
 pub const RESTORABLE: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
 
@@ -226,12 +229,14 @@ impl Record {
     }
 
     /// Whether a Zoho row of this Modified_Time is older than the one that the record was last brought up to: whoever read it was overtaken.
-    /// If nobody wrote the record lately, the row was read later, and it is Zoho's clock that was put back.
+    /// If nobody wrote the record lately, or what it was brought up to is old, the row was read later, and it is Zoho's clock that was put back.
     #[must_use]
     pub fn is_ahead_of(&self, modified: Option<Timestamp>, now: Timestamp) -> bool {
         let known = modified.zip(self.zoho_modified_time);
-        let overtakes = now.duration_since(self.updated_at) <= LONGEST_INVOCATION;
-        overtakes && known.is_some_and(|(row, own)| row < own)
+        let written_lately = now.duration_since(self.updated_at) <= LONGEST_INVOCATION;
+        let changed_lately =
+            |own: Timestamp| now.duration_since(own) <= LONGEST_INVOCATION + CLOCK_SKEW;
+        written_lately && known.is_some_and(|(row, own)| row < own && changed_lately(own))
     }
 
     /// The oldest pending edit's time.

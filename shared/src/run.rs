@@ -41,8 +41,10 @@ pub enum Stage {
     Users,
     /// Accounts.
     Accounts,
-    /// Contacts and deals, whose scope follows their accounts.
-    ContactsAndDeals,
+    /// Contacts, whose scope follows their accounts.
+    Contacts,
+    /// Deals, whose scope follows their accounts, and which name contacts.
+    Deals,
     /// Tasks, whose scope follows all of these.
     Tasks,
     /// References whose other end came later.
@@ -61,8 +63,9 @@ impl Stage {
     pub const fn next(self) -> Option<Self> {
         match self {
             Self::Users => Some(Self::Accounts),
-            Self::Accounts => Some(Self::ContactsAndDeals),
-            Self::ContactsAndDeals => Some(Self::Tasks),
+            Self::Accounts => Some(Self::Contacts),
+            Self::Contacts => Some(Self::Deals),
+            Self::Deals => Some(Self::Tasks),
             Self::Tasks => Some(Self::References),
             Self::References => Some(Self::RemoveAccounts),
             Self::RemoveAccounts => Some(Self::RemoveDependants),
@@ -78,7 +81,8 @@ impl Stage {
             Self::Routine => &Object::ALL,
             Self::Users => &[Object::User],
             Self::Accounts | Self::RemoveAccounts | Self::Calculated => &[Object::Account],
-            Self::ContactsAndDeals => &[Object::Contact, Object::Deal],
+            Self::Contacts => &[Object::Contact],
+            Self::Deals => &[Object::Deal],
             Self::Tasks => &[Object::Task],
             Self::References => &[Object::Account, Object::Contact, Object::Deal, Object::Task],
             Self::RemoveDependants => &[Object::Contact, Object::Deal, Object::Task],
@@ -90,7 +94,7 @@ impl Stage {
     pub const fn compares(self) -> bool {
         matches!(
             self,
-            Self::Users | Self::Accounts | Self::ContactsAndDeals | Self::Tasks
+            Self::Users | Self::Accounts | Self::Contacts | Self::Deals | Self::Tasks
         )
     }
 
@@ -100,7 +104,8 @@ impl Stage {
         match object {
             Object::User => Self::Users,
             Object::Account => Self::Accounts,
-            Object::Contact | Object::Deal => Self::ContactsAndDeals,
+            Object::Contact => Self::Contacts,
+            Object::Deal => Self::Deals,
             Object::Task => Self::Tasks,
         }
     }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::identifier::{Digest, PlatformId, ZohoId};
 use crate::mapping::FieldPlan;
 use crate::object::Object;
-use crate::record::{Link, Record, Standing};
+use crate::record::{CLOCK_SKEW, Link, Record, Standing};
 use crate::row::Row;
 use crate::run::Counters;
 use crate::select::{IN_VALUES, PAGE_ROWS, Which};
@@ -17,9 +17,6 @@ use super::apply::{Mode, apply};
 use super::job::Job;
 use super::routine::announce;
 use super::{Error, reading};
-
-/// How far our clock and Zoho's may lie apart when a lost creation is looked for.
-const SKEW: SignedDuration = SignedDuration::from_mins(10);
 
 /// How many records with waiting edits are looked through for unanswered creations.
 const WAITING: usize = 1_000;
@@ -179,7 +176,7 @@ fn columns(job: &Job<'_>, plan: &FieldPlan) -> Vec<String> {
 }
 
 fn earliest(intent: Timestamp) -> Timestamp {
-    intent.saturating_sub(SKEW).unwrap_or(Timestamp::MIN)
+    intent.saturating_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN)
 }
 
 /// Whether a task in Zoho is what an unanswered creation left. With a mark that is certain; of those without one, two of the same subject and

@@ -143,7 +143,7 @@ async fn work_on_slice(
     let (calls, credits) = (job.session.calls(), job.session.credits());
     let ended = match key.stage {
         Stage::Routine => routine::work(&job, &mut slice).await,
-        Stage::Users | Stage::Accounts | Stage::ContactsAndDeals | Stage::Tasks => {
+        Stage::Users | Stage::Accounts | Stage::Contacts | Stage::Deals | Stage::Tasks => {
             full::compare(&job, &mut slice).await
         }
         Stage::References => references::complete(&job, &mut slice).await,

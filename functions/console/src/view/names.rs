@@ -102,8 +102,10 @@ mirror! {
         Users,
         /// Accounts.
         Accounts,
-        /// Contacts and deals.
-        ContactsAndDeals,
+        /// Contacts.
+        Contacts,
+        /// Deals.
+        Deals,
         /// Tasks.
         Tasks,
         /// References whose other end came later.

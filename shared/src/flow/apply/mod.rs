@@ -191,7 +191,10 @@ async fn apply_once(
     };
     let returned = returned(&to_merge);
     let mut failed = Ok(());
-    for wave in waves(plan, to_merge) {
+    for (number, wave) in waves(plan, to_merge).into_iter().enumerate() {
+        if number > 0 {
+            page.records.extend(load(job, plan.object, &wave).await?);
+        }
         let rows: Vec<_> = wave.iter().map(|asked| page.settle(asked)).collect();
         let settled: Vec<Result<Settled, Error>> =
             stream::iter(rows).buffer_unordered(WRITERS).collect().await;
@@ -466,6 +469,9 @@ async fn load(
     object: Object,
     to_merge: &[ToMerge<'_>],
 ) -> Result<BTreeMap<PlatformId, Record>, Error> {
+    if to_merge.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let by_link = to_merge
         .iter()
         .filter_map(|asked| asked.link.and_then(Link::known_as));

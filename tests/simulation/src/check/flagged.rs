@@ -1,5 +1,6 @@
 //! What Zoho flagged as changed is on the platform after the next routine sync, before any full sync (P1, S5).
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, ensure};
@@ -7,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use tandem::object::Object;
 use tandem::port::SettingsVersion;
+use tandem::record::Candidate;
 use tandem::settings::SourceMode;
 use tandem::value::Value;
 
@@ -21,17 +23,23 @@ impl Platform<'_> {
         &self,
         side: &Side,
         versions: &[SettingsVersion],
+        leaving: &[Candidate],
         within: &Range<Timestamp>,
     ) -> Result<()> {
         let enriched = versions
             .iter()
             .any(|saved| saved.settings.source_mode == SourceMode::EnrichOnly);
+        let leaving = leaving.iter();
+        let leaving =
+            leaving.map(|candidate| (candidate.object.module(), String::from(candidate.zoho_id)));
+        let mut unsure: BTreeSet<(&str, String)> = leaving.collect();
+        unsure.extend(side.past.unflagged.iter().cloned());
         for object in OBJECTS {
             let mut hidden = side.past.hidden.iter();
             let hidden = hidden.any(|(of, _)| *of == object);
             for (id, row) in &self.rows[&object] {
                 let flagged = !side.past.unflagged.contains(&(object.module(), id.clone()));
-                if !flagged || !self.belongs(side, object, row) || !changed_within(row, within) {
+                if !flagged || !self.belongs(&unsure, object, row) || !changed_within(row, within) {
                     continue;
                 }
                 let mut records = self.live[&object].iter();
@@ -69,8 +77,8 @@ impl Platform<'_> {
         Ok(())
     }
 
-    /// Whether a row is in scope, and what it belongs to is, too, and known by a flag.
-    fn belongs(&self, side: &Side, object: Object, row: &Json) -> bool {
+    /// Whether a row is in scope, and what it belongs to is, too, and is known by a flag and not waiting to be removed.
+    fn belongs(&self, unsure: &BTreeSet<(&str, String)>, object: Object, row: &Json) -> bool {
         let parents: &[(&str, Object)] = match object {
             Object::Contact | Object::Deal => &[("Account_Name", Object::Account)],
             Object::Task => &[
@@ -83,9 +91,9 @@ impl Platform<'_> {
         let mut parents = parents.iter();
         let of_parent = parents.any(|(field, of)| {
             let id = row[*field]["id"].as_str().unwrap_or_default();
-            let unflagged = side.past.unflagged.contains(&(of.module(), id.to_owned()));
-            let parent = self.rows[of].get(id).filter(|_| !unflagged);
-            parent.is_some_and(|parent| self.belongs(side, *of, parent))
+            let unsure_of_it = unsure.contains(&(of.module(), id.to_owned()));
+            let parent = self.rows[of].get(id).filter(|_| !unsure_of_it);
+            parent.is_some_and(|parent| self.belongs(unsure, *of, parent))
         });
         self.is_in_scope(object, row) && (object == Object::Account || of_parent)
     }

@@ -114,7 +114,7 @@ async fn flagged_is_here(hand: &Hand<'_>, flagged: Range<Timestamp>) -> Result<(
         let platform = Platform::of(&side.story, &settings)?;
         let versions = store.settings_history(&id, None, 1_000).await?.items;
         platform
-            .flagged(side, &versions, &flagged)
+            .flagged(side, &versions, &store.all_candidates(&id), &flagged)
             .with_context(|| id.to_string())?;
     }
     Ok(())

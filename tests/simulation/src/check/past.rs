@@ -47,7 +47,9 @@ pub(super) async fn check(hand: &Hand<'_>, side: &Side, platform: &Platform<'_>)
         .logged(usize::try_from(hand.cut_off())?)
         .context("L1")?;
     story.guarded().context("R2")?;
-    story.seen(platform).context("P1, W4")?;
+    if !hand.put_back {
+        story.seen(platform).context("P1, W4")?;
+    }
     story.created_once(platform).context("P6")?;
     story.taken_up().context("P2")?;
     counted(hand, side).await.context("C7")
