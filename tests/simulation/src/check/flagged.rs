@@ -77,7 +77,7 @@ impl Platform<'_> {
         Ok(())
     }
 
-    /// Whether a row is in scope, and what it belongs to is, too, and is known by a flag and not waiting to be removed.
+    /// Whether a row is in scope, and what it belongs to is, too, and is here, known by a flag and not waiting to be removed.
     fn belongs(&self, unsure: &BTreeSet<(&str, String)>, object: Object, row: &Json) -> bool {
         let parents: &[(&str, Object)] = match object {
             Object::Contact | Object::Deal => &[("Account_Name", Object::Account)],
@@ -92,7 +92,8 @@ impl Platform<'_> {
         let of_parent = parents.any(|(field, of)| {
             let id = row[*field]["id"].as_str().unwrap_or_default();
             let unsure_of_it = unsure.contains(&(of.module(), id.to_owned()));
-            let parent = self.rows[of].get(id).filter(|_| !unsure_of_it);
+            let is_here = !unsure_of_it && self.zoho_ids(*of).contains(id);
+            let parent = self.rows[of].get(id).filter(|_| is_here);
             parent.is_some_and(|parent| self.belongs(unsure, *of, parent))
         });
         self.is_in_scope(object, row) && (object == Object::Account || of_parent)
