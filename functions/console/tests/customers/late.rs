@@ -40,7 +40,7 @@ impl Letters {
                 _ => None,
             })
             .collect();
-        assert_eq!(stages.len(), 9, "a slice of every stage: {stages:?}");
+        assert_eq!(stages.len(), 10, "a slice of every stage: {stages:?}");
         let (connection, run) = (story.connection(), last.unwrap());
         let accounts = story.present(Object::Account).into_iter();
         work.push(Work::Dependants {
