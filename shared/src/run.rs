@@ -356,7 +356,7 @@ mod tests {
     fn the_stages_of_a_full_sync_end() {
         let stages: Vec<Stage> =
             std::iter::successors(Some(Stage::Users), |stage| stage.next()).collect();
-        assert_eq!(stages.len(), 8);
+        assert_eq!(stages.len(), 9);
         assert_eq!(Stage::Routine.next(), None);
     }
 }
