@@ -258,3 +258,31 @@ async fn a_record_that_two_zoho_records_were_goes_with_the_one_that_it_is() {
     let record = story.record(Object::Account, id.as_str()).await.unwrap();
     assert!(record.removed.is_some());
 }
+
+#[tokio::test]
+async fn a_record_whose_restoring_was_cut_off_goes_when_its_row_is_renamed() {
+    let story = Story::begin(24, json!({})).await.unwrap();
+    story.full_sync().await.unwrap();
+    let contact = story.present(Object::Contact).pop_first().unwrap();
+    let id = story.record_of(Object::Contact, &contact).unwrap().id;
+    story.zoho_deletes("Contacts", &contact).unwrap();
+    story.full_sync().await.unwrap();
+    story.zoho_restores("Contacts", &contact).unwrap();
+    let phone = json!({ "Phone": "+1 555 0001" });
+    story.zoho_edits("Contacts", &contact, &phone).unwrap();
+    story.pass(SignedDuration::from_mins(15));
+    let faults = &story.world.faults;
+    faults.on("save_record", 1, Fault::Crash(When::After));
+    faults.run(story.routine_sync()).await.unwrap_err();
+    faults.clear();
+    let restored = story.record_of(Object::Contact, &contact).unwrap();
+    assert_eq!(restored.id, id, "restored, and the worker died");
+    let email = json!({ "Email": "renamed@example.com" });
+    story.zoho_edits("Contacts", &contact, &email).unwrap();
+    story.pass(SignedDuration::from_hours(25));
+    story.full_sync().await.unwrap();
+    let former = story.record(Object::Contact, id.as_str()).await.unwrap();
+    assert!(former.removed.is_some());
+    let renamed = story.record_of(Object::Contact, &contact).unwrap();
+    assert_eq!(renamed.id.as_str(), "renamed@example.com");
+}

@@ -347,7 +347,7 @@ impl Page<'_> {
     /// Users are never removed, and keep their ids.
     async fn intend(&self, asked: &ToMerge<'_>, settled: &Settled) -> Result<Option<Link>, Error> {
         let names_it =
-            |link: Option<&Link>| link.and_then(Link::known_as) == settled.link.known_as();
+            |link: Option<&Link>| link.and_then(Link::platform_id) == settled.link.platform_id();
         if self.plan.object == Object::User || names_it(asked.link) {
             return Ok(None);
         }
