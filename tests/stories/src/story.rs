@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value as Json, json};
 use tandem::connection::{Organisation, Status};
@@ -23,7 +23,7 @@ use tandem::run::RunKind;
 use tandem::secret::Secret;
 use tandem::settings::Settings;
 use tandem::value::Value;
-use tandem_memory::{SimulatedZoho, World, Writes};
+use tandem_memory::{Fault, SimulatedZoho, When, World, Writes};
 use zoho_sim::OrganisationSpec;
 use zoho_sim::oauth::{Client, Grant};
 
@@ -329,6 +329,33 @@ impl Story {
     /// When it fails.
     pub async fn handle_work(&self, message: &Work) -> Result<()> {
         Ok(work::handle(&self.ports(), message, self.deadline()).await?)
+    }
+
+    /// A person creates a task of an account in Zoho, and the worker that brings it in dies before a call, the so many-th of its name.
+    /// Returns the task's Zoho id.
+    ///
+    /// # Errors
+    /// When something else fails, or the worker never makes that call.
+    pub async fn new_task_cut_off_at(&self, call: &'static str, number: u64) -> Result<String> {
+        let account = self.present(Object::Account).pop_first();
+        let account = account.context("no account")?;
+        let task =
+            json!({ "Subject": "Brief", "What_Id": { "id": account }, "$se_module": "Accounts" });
+        let task = self.zoho_creates("Tasks", &task)?;
+        self.pass(SignedDuration::from_mins(15));
+        runs::start(&self.ports(), &self.connection(), RunKind::Routine).await?;
+        let faults = &self.world.faults;
+        for held in self.world.queue.work.take_all() {
+            if held.message.object() != Object::Task {
+                self.handle_work(&held.message).await?;
+                continue;
+            }
+            faults.on(call, number, Fault::Crash(When::Before));
+            let cut_off = faults.run(self.handle_work(&held.message)).await;
+            ensure!(cut_off.is_err(), "the worker was not cut off: {cut_off:?}");
+            faults.clear();
+        }
+        Ok(task)
     }
 
     /// Hands a message to writeback.

@@ -7,14 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 use stories::{Delivery, Story, name, text};
-use tandem::flow::runs;
 use tandem::object::Object;
-use tandem::run::{Counter, RunKind, RunStatus};
+use tandem::run::{Counter, RunStatus};
 use tandem_local::in_scope;
-use tandem_memory::{Fault, When};
 
 fn active_only() -> Value {
     json!({
@@ -399,25 +396,7 @@ async fn what_refers_to_a_contact_still_means_it_when_a_namesake_takes_it_over()
 async fn whoever_comes_next_writes_the_line_of_a_worker_that_died_behind_the_record() {
     let story = Story::begin(24, json!({})).await.unwrap();
     story.full_sync().await.unwrap();
-    let account = story.present(Object::Account).pop_first().unwrap();
-    let values =
-        json!({ "Subject": "Brief", "What_Id": { "id": account }, "$se_module": "Accounts" });
-    let task = story.zoho_creates("Tasks", &values).unwrap();
-    story.pass(SignedDuration::from_mins(15));
-    let (ports, connection) = (story.ports(), story.connection());
-    let started = runs::start(&ports, &connection, RunKind::Routine).await;
-    started.unwrap();
-    let faults = &story.world.faults;
-    for held in story.world.queue.work.take_all() {
-        if held.message.object() == Object::Task {
-            faults.on("write", 1, Fault::Crash(When::Before));
-            let cut_off = faults.run(story.handle_work(&held.message)).await;
-            assert!(cut_off.is_err(), "nothing was logged: {cut_off:?}");
-            faults.clear();
-        } else {
-            story.handle_work(&held.message).await.unwrap();
-        }
-    }
+    let task = story.new_task_cut_off_at("write", 1).await.unwrap();
     let line = || {
         let mut lines = story.log("created").into_iter();
         lines.any(|line| line.zoho_id == task.parse().ok())

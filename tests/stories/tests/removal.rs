@@ -11,10 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use stories::Story;
 use tandem::flow::job::Deadline;
-use tandem::flow::{removal, restore, runs};
+use tandem::flow::{removal, restore};
 use tandem::object::Object;
 use tandem::record::RemovalReason;
-use tandem::run::{Counter, RunKind};
+use tandem::run::Counter;
 use tandem_memory::{Fault, When};
 
 fn guarded() -> Value {
@@ -189,26 +189,11 @@ async fn a_removed_account_is_restored_by_hand_with_what_belongs_to_it() {
 async fn what_was_deleted_before_its_link_was_stored_is_removed_too() {
     let story = Story::begin(24, json!({})).await.unwrap();
     story.full_sync().await.unwrap();
-    let account = story.present(Object::Account).pop_first().unwrap();
-    let values =
-        json!({ "Subject": "Brief", "What_Id": { "id": account }, "$se_module": "Accounts" });
-    let task = story.zoho_creates("Tasks", &values).unwrap();
-    story.pass(SignedDuration::from_mins(15));
-    let (ports, connection) = (story.ports(), story.connection());
-    let started = runs::start(&ports, &connection, RunKind::Routine).await;
-    started.unwrap();
-    let faults = &story.world.faults;
-    for held in story.world.queue.work.take_all() {
-        if held.message.object() == Object::Task {
-            // The first one stores the link that names the record.
-            faults.on("save_link_over", 2, Fault::Crash(When::Before));
-            let cut_off = faults.run(story.handle_work(&held.message)).await;
-            assert!(cut_off.is_err(), "no link was stored: {cut_off:?}");
-            faults.clear();
-        } else {
-            story.handle_work(&held.message).await.unwrap();
-        }
-    }
+    // The first one stores the link that names the record.
+    let task = story
+        .new_task_cut_off_at("save_link_over", 2)
+        .await
+        .unwrap();
     assert!(story.record_of(Object::Task, &task).is_some(), "it came in");
     story.zoho_deletes("Tasks", &task).unwrap();
     story.full_sync().await.unwrap();
