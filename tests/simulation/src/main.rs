@@ -4,7 +4,13 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use mimalloc::MiMalloc;
 use simulation::{DEFECTS, Outcome, Reached, run, run_many, shrink, trace};
+
+/// A seed is a great many small values: it runs half as fast again with this allocator as with the system's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// So many seeds reach everything often enough.
 const ENOUGH: u64 = 1_000;
@@ -42,22 +48,24 @@ fn main() -> ExitCode {
     let mut reached = Reached::default();
     let (mut failed, mut ran) = (0, 0);
     let seeds = options.from..options.from + options.seeds;
+    let progress = progress(options.seeds);
     let each = |outcome: &Outcome| {
         ran += 1;
+        progress.inc(1);
         reached.merge(&outcome.reached);
         if let Some(violation) = &outcome.violation {
             failed += 1;
-            match options.brief {
-                true => println!("seed {}: {violation}", outcome.seed),
-                false => println!(
-                    "{}",
-                    trace(&shrink(outcome, &|ports: tandem::port::Ports| ports))
-                ),
-            }
+            let story = match options.brief {
+                true => format!("seed {}: {violation}", outcome.seed),
+                false => trace(&shrink(outcome, &|ports: tandem::port::Ports| ports)),
+            };
+            progress.suspend(|| println!("{story}"));
         }
         failed < options.most
     };
     run_many(seeds, options.threads.unwrap_or(processors), run, each);
+    let took = progress.elapsed();
+    progress.finish_and_clear();
     println!("{reached}");
     let thin = reached.thin(ran);
     for kind in &thin {
@@ -66,14 +74,28 @@ fn main() -> ExitCode {
     match failed {
         0 if !thin.is_empty() && ran >= ENOUGH => ExitCode::FAILURE,
         0 => {
-            println!("{ran} seeds from {}: every promise held", options.from);
+            println!(
+                "{ran} seeds from {} in {} s: every promise held",
+                options.from,
+                took.as_secs()
+            );
             ExitCode::SUCCESS
         }
         _ => {
-            println!("{ran} seeds from {}: {failed} failed", options.from);
+            println!(
+                "{ran} seeds from {} in {} s: {failed} failed",
+                options.from,
+                took.as_secs()
+            );
             ExitCode::FAILURE
         }
     }
+}
+
+/// Shows a person at a terminal how far it is.
+fn progress(seeds: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} seeds, {eta} left");
+    ProgressBar::new(seeds).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// Says of each defect which seed finds it, and how it shows.
