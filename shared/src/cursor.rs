@@ -18,6 +18,8 @@ pub struct Cursor {
     pub until: Timestamp,
     /// The field plan with which everything before it was read; another plan asks for a full read (F8).
     pub plan: Digest,
+    /// What a full sync took into scope before it was cut short may lack its dependants: the next routine sync asks for them (S5).
+    pub owes: bool,
 }
 
 /// Where within one routine sync the reading stands.
@@ -36,12 +38,13 @@ impl Cursor {
         self.until.saturating_sub(OVERLAP).unwrap_or(Timestamp::MIN)
     }
 
-    /// The cursor of an object that was never read with this plan: everything is still to come.
+    /// The cursor of an object that was never read with this plan: everything is still to come, and nobody knows what is owed.
     #[must_use]
     pub const fn beginning(plan: Digest) -> Self {
         Self {
             until: Timestamp::UNIX_EPOCH,
             plan,
+            owes: true,
         }
     }
 
@@ -53,7 +56,7 @@ impl Cursor {
         let reached = last.map_or(bound, |position| position.time.min(bound));
         Self {
             until: self.until.max(reached),
-            plan: self.plan,
+            ..self
         }
     }
 }
@@ -67,7 +70,7 @@ mod tests {
         #[test]
         fn the_watermark_never_goes_back_nor_beyond_zohos_clock(start in 0i64..2_000_000, last in proptest::option::of(0i64..2_000_000), server in 0i64..2_000_000) {
             let at = |second| Timestamp::from_second(second).unwrap();
-            let cursor = Cursor { until: at(start), plan: Digest::of(b"plan") };
+            let cursor = Cursor { until: at(start), plan: Digest::of(b"plan"), owes: false };
             let next = cursor.advanced(last.map(|second| Position { time: at(second), id: ZohoId::MIN }), at(server));
             prop_assert!(next.until >= cursor.until);
             prop_assert!(next.until == cursor.until || next.until <= at(server - 60));

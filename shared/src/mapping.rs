@@ -378,7 +378,7 @@ pub const fn parent_lookups(object: Object) -> &'static [(&'static str, Object)]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Standing;
+    use crate::record::{Dependants, Standing};
     use serde_json::json;
 
     fn settings(json: serde_json::Value) -> Settings {
@@ -403,7 +403,7 @@ mod tests {
             standing: Standing::Linked(platform_id.parse().unwrap()),
             hash: Digest::of(b""),
             in_scope,
-            announce: false,
+            dependants: Dependants::Asked,
         };
         ((object, zoho_id), link)
     }

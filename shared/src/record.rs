@@ -284,8 +284,20 @@ pub struct Link {
     pub hash: Digest,
     /// Whether it met the filters at the last full sync or when it came in; dependants follow it (S2, S3).
     pub in_scope: bool,
-    /// It came in with a routine sync and its dependants were not asked for yet (S5).
-    pub announce: bool,
+    /// Whether what belongs to it was asked for since it came into scope (S5).
+    pub dependants: Dependants,
+}
+
+/// Whether the dependants of a record that came into scope were asked for (S5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dependants {
+    /// They were, or it can have none.
+    Asked,
+    /// Not yet: the routine sync that it came in with asks for them.
+    Due,
+    /// The full sync that it came in with reads them in a later stage. If that one is cut short, the next routine sync asks for them.
+    LeftTo(RunId),
 }
 
 /// How a Zoho record stands to the platform.
@@ -321,6 +333,12 @@ impl Link {
     #[must_use]
     pub fn intended() -> Digest {
         Digest::of(b"intended")
+    }
+
+    /// The hash of a link whose row is applied once more: no row says this, either.
+    #[must_use]
+    pub fn open() -> Digest {
+        Digest::of(b"open")
     }
 
     /// What a reference to the Zoho record names. What is only intended may still come out otherwise, so a reference waits for it.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::identifier::{Digest, PlatformId, ZohoId};
+use crate::identifier::{PlatformId, ZohoId};
 use crate::mapping::FieldPlan;
 use crate::object::Object;
-use crate::record::{CLOCK_SKEW, Link, Record, Standing};
+use crate::record::{CLOCK_SKEW, Dependants, Link, Record, Standing};
 use crate::row::Row;
 use crate::run::Counters;
 use crate::select::{IN_VALUES, PAGE_ROWS, Which};
@@ -280,7 +280,7 @@ async fn marked(
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// The link of a record that Zoho just got; its hash fits no row yet, so that the next look at the row completes it.
+/// The link of a record that Zoho just got; the next look at the row completes it.
 #[must_use]
 pub(super) fn link(job: &Job<'_>, object: Object, zoho_id: ZohoId, id: &PlatformId) -> Link {
     Link {
@@ -288,8 +288,8 @@ pub(super) fn link(job: &Job<'_>, object: Object, zoho_id: ZohoId, id: &Platform
         object,
         zoho_id,
         standing: Standing::Linked(id.clone()),
-        hash: Digest::of(b"created"),
+        hash: Link::open(),
         in_scope: true,
-        announce: false,
+        dependants: Dependants::Asked,
     }
 }

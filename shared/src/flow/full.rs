@@ -12,7 +12,7 @@ use crate::row::Row;
 use crate::run::{Counter, MARK_EVERY, Slice};
 use crate::select::{Count, PAGE_ROWS, Which};
 
-use super::apply::{Mode, Relinked, apply, candidate, neighbours, save_links};
+use super::apply::{Meanwhile, Mode, Relinked, apply, candidate, neighbours, save_links};
 use super::job::Job;
 use super::routine::Ended;
 use super::{Error, allowance, reading};
@@ -116,7 +116,7 @@ async fn join(
     let out = out.map(|link| Relinked::out_of_scope(link)).collect();
     let forgotten = expired(job, plan, &forgotten).await?;
     job.ports.store.save_candidates(&candidates).await?;
-    save_links(job, out).await?;
+    save_links(job, out, Meanwhile::Conflicts).await?;
     job.ports
         .store
         .remove_links(job.id(), plan.object, &forgotten)

@@ -7,14 +7,16 @@ use crate::identifier::{ConnectionId, PlatformId, ZohoId};
 use crate::journal::{Entry, Outcome};
 use crate::object::Object;
 use crate::port::{self, Ports};
-use crate::record::{Action, Candidate, Change, Link, Record, RemovalReason, Removed, Standing};
+use crate::record::{
+    Action, Candidate, Change, Dependants, Link, Record, RemovalReason, Removed, Standing,
+};
 use crate::row::Row;
 use crate::run::{Counter, Counters, Slice, Stage};
 use crate::select::{IN_VALUES, Select, Which};
 use crate::settings::RemovalGuard;
 
 use super::Error;
-use super::apply::{Relinked, save_links};
+use super::apply::{Meanwhile, Relinked, save_links};
 use super::job::{Deadline, Job};
 use super::restore::bring_back;
 use super::routine::Ended;
@@ -279,7 +281,7 @@ async fn carry_out(
             link: Link {
                 standing: Standing::Removed(candidate.platform_id.clone()),
                 in_scope: false,
-                announce: false,
+                dependants: Dependants::Asked,
                 ..link.clone()
             },
             over: Some(link.clone()),
@@ -288,7 +290,7 @@ async fn carry_out(
     job.ports.store.write(&entries).await?;
     job.calculations.mark(left).await?;
     // Where a routine sync was at the same row, the candidate is looked at again.
-    save_links(job, removed.collect()).await?;
+    save_links(job, removed.collect(), Meanwhile::Conflicts).await?;
     job.ports
         .store
         .remove_links(job.id(), object, &nowhere)

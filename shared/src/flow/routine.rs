@@ -1,17 +1,19 @@
 //! The routine sync of one object: what changed since the cursor, and the dependants of what newly came into scope (S5).
 
+use std::collections::BTreeMap;
+
 use crate::cursor::{Cursor, Position};
-use crate::identifier::ZohoId;
+use crate::identifier::{RunId, ZohoId};
 use crate::mapping::{FieldPlan, parent_lookups};
 use crate::message::{Version, Work};
 use crate::object::Object;
 use crate::port::Progress;
-use crate::record::Link;
+use crate::record::{Dependants, Link};
 use crate::row::Row;
-use crate::run::{Counters, Slice};
+use crate::run::{Counters, RunStatus, Slice};
 use crate::select::{IN_VALUES, PAGE_ROWS, Which};
 
-use super::apply::{Mode, Relinked, apply, save_links};
+use super::apply::{Meanwhile, Mode, Relinked, apply, save_links};
 use super::job::Job;
 use super::{Error, reading};
 
@@ -39,6 +41,9 @@ pub async fn work(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
         .filter(|cursor| cursor.plan == plan.digest)
         .unwrap_or(Cursor::beginning(plan.digest));
     let mut moved_from = stored;
+    if cursor.owes && slice.position.is_none() {
+        cursor.owes = ask_for_owed(job, object, &mut slice.counters).await?;
+    }
     if object == Object::User {
         return users(job, slice, &plan, cursor, moved_from).await;
     }
@@ -52,7 +57,8 @@ pub async fn work(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
         let last = last_position(&page.value.rows)?;
         let reached = if page.value.more { last } else { None };
         // Nothing came: the cursor may stay, and the quiet run writes nothing.
-        if applied > 0 || moved_from.is_none_or(|stored| stored.plan != plan.digest) {
+        let same = |stored: Cursor| stored.plan == plan.digest && stored.owes == cursor.owes;
+        if applied > 0 || !moved_from.is_some_and(same) {
             let next = cursor.advanced(reached, page.server_time);
             if Some(next) != moved_from {
                 job.ports
@@ -164,12 +170,53 @@ pub(super) async fn announce(
     counters.add(crate::run::Counter::Announced, links.len() as u64);
     let announced = links.into_iter().map(|link| Relinked {
         link: Link {
-            announce: false,
+            dependants: Dependants::Asked,
             ..link.clone()
         },
         over: Some(link),
     });
-    save_links(job, announced.collect()).await
+    save_links(job, announced.collect(), Meanwhile::Conflicts).await
+}
+
+/// Asks for the dependants of what full syncs took into scope that were cut short before they came to these (S5). Returns whether some are left
+/// to a full sync that is still under way.
+async fn ask_for_owed(
+    job: &Job<'_>,
+    parent: Object,
+    counters: &mut Counters,
+) -> Result<bool, Error> {
+    let store = &job.ports.store;
+    let mut known: BTreeMap<RunId, Option<RunStatus>> = BTreeMap::new();
+    let mut more = !parent.dependants().is_empty();
+    let mut after = ZohoId::MIN;
+    while more {
+        let links;
+        (links, more) = store
+            .links_between(job.id(), parent, after, ZohoId::MAX, PAGE_ROWS)
+            .await?;
+        after = links.last().map_or(ZohoId::MAX, |link| link.zoho_id);
+        let mut owed = Vec::new();
+        for link in links.into_iter().filter(|link| link.in_scope) {
+            let Dependants::LeftTo(run) = &link.dependants else {
+                continue;
+            };
+            let status = match known.get(run) {
+                Some(status) => *status,
+                None => {
+                    let status = store.run(job.id(), run).await?.map(|run| run.status);
+                    known.insert(run.clone(), status);
+                    status
+                }
+            };
+            if status == Some(RunStatus::Incomplete) {
+                owed.push(link);
+            }
+        }
+        announce(job, parent, owed, counters).await?;
+    }
+    Ok(known
+        .values()
+        .any(|status| *status == Some(RunStatus::Running)))
 }
 
 /// Brings in the dependants of records that newly came into scope, although Zoho did not flag them as changed (S5).

@@ -27,6 +27,9 @@ const FULL_ENDS_WITHIN: SignedDuration = SignedDuration::from_hours(20);
 /// How many full syncs are looked through for one that read an object completely.
 const NIGHTS: usize = 5;
 
+/// How often a cursor is read again that somebody else moves meanwhile.
+const ATTEMPTS: usize = 5;
+
 /// How many of the latest runs are looked through for the last full sync: a day's routine syncs and some.
 const LATEST_RUNS: usize = 200;
 
@@ -237,6 +240,10 @@ pub async fn end(
     status: RunStatus,
     reason: Option<String>,
 ) -> Result<(), Error> {
+    let cut_short = run.kind == RunKind::Full && status == RunStatus::Incomplete;
+    if cut_short {
+        owe_dependants(ports, &run.connection).await?;
+    }
     let now = ports.clock.now();
     let ended = Run {
         status,
@@ -249,7 +256,7 @@ pub async fn end(
         Err(port::Error::Conflict { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    if run.kind == RunKind::Full && status == RunStatus::Incomplete {
+    if cut_short {
         alarm::full_sync_incomplete(&run.connection, &run.id);
     }
     if run.kind == RunKind::Routine
@@ -314,6 +321,33 @@ pub async fn end(
     // What was parked for want of something may have it by now (W7).
     if run.kind == RunKind::Full {
         writeback::send_retry(ports, &run.connection).await;
+    }
+    Ok(())
+}
+
+/// Lets the next routine sync ask for the dependants that a full sync does not come to. Without a cursor it does so anyway.
+async fn owe_dependants(ports: &Ports, connection: &ConnectionId) -> Result<(), Error> {
+    let store = &ports.store;
+    let parents = Object::ALL.into_iter();
+    for object in parents.filter(|object| !object.dependants().is_empty()) {
+        for attempt in 1.. {
+            let stored = store.cursor(connection, object).await?;
+            let Some(cursor) = stored.filter(|cursor| !cursor.owes) else {
+                break;
+            };
+            let owing = Cursor {
+                owes: true,
+                ..cursor
+            };
+            match store.move_cursor(connection, object, stored, owing).await {
+                // A routine sync moves it, too.
+                Err(port::Error::Conflict { .. }) if attempt < ATTEMPTS => {}
+                moved => {
+                    moved?;
+                    break;
+                }
+            }
+        }
     }
     Ok(())
 }
@@ -397,11 +431,12 @@ async fn settle_cursor(
     else {
         return Ok(());
     };
+    let stored = ports.store.cursor(&run.connection, object).await?;
     let target = Cursor {
         until: began.saturating_sub(LAG).unwrap_or(began),
         plan,
+        owes: stored.is_some_and(|cursor| cursor.owes),
     };
-    let stored = ports.store.cursor(&run.connection, object).await?;
     if stored.is_some_and(|cursor| cursor.plan == plan && cursor.until >= target.until) {
         return Ok(());
     }

@@ -16,7 +16,7 @@ use tandem::port::{
     Caller, Clock as _, Crm, CrmError, FieldInfo, Grant, GrantedOrganisation, Reply, Rows,
     WriteOutcome,
 };
-use tandem::record::{Link, Standing};
+use tandem::record::{Dependants, Link, Standing};
 use tandem::row::{Outgoing, Row};
 use tandem::secret::{OAuthClient, Secret};
 use tandem::select::{Count, Select, Which};
@@ -126,7 +126,7 @@ impl Synthetic {
             standing: Standing::Linked(id_of),
             hash: Digest::of(b""),
             in_scope: true,
-            announce: false,
+            dependants: Dependants::Asked,
         })
     }
 

@@ -22,7 +22,11 @@ type Stores = Setting<dyn Store>;
 fn cursor(at: &Stores, seconds: i64) -> Cursor {
     let plan = Digest::of(b"plan");
     let until = at.after(seconds);
-    Cursor { until, plan }
+    Cursor {
+        until,
+        plan,
+        owes: false,
+    }
 }
 
 pub(crate) async fn a_cursor_moves_from_where_it_stands(at: &Stores) {
@@ -41,7 +45,18 @@ pub(crate) async fn a_cursor_moves_from_where_it_stands(at: &Stores) {
     };
     assert_conflict(&move_it(Some(replanned), there).await);
     move_it(Some(here), replanned).await.unwrap();
-    move_it(Some(replanned), cursor(at, -7)).await.unwrap();
+    let owing = Cursor {
+        owes: true,
+        ..replanned
+    };
+    assert_conflict(&move_it(Some(owing), there).await);
+    move_it(Some(replanned), owing).await.unwrap();
+    assert_eq!(
+        at.port.cursor(&id, Object::Deal).await.unwrap(),
+        Some(owing)
+    );
+    assert_conflict(&move_it(Some(replanned), there).await);
+    move_it(Some(owing), cursor(at, -7)).await.unwrap();
     let back = at.port.cursor(&id, Object::Deal).await.unwrap();
     assert_eq!(back, Some(cursor(at, -7)));
     assert_eq!(at.port.cursor(&id, Object::Task).await.unwrap(), None);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use tandem::identifier::{ConnectionId, Digest, PlatformId, ZohoId};
+use tandem::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
 use tandem::object::Object;
 use tandem::port::{Error, Store};
-use tandem::record::{Candidate, Link, RemovalReason, Standing};
+use tandem::record::{Candidate, Dependants, Link, RemovalReason, Standing};
 
-use crate::samples::{NUMBERS, candidate, link, platform, run, zoho};
+use crate::samples::{NUMBERS, candidate, dependants, link, platform, run, zoho};
 use crate::setting::Setting;
 
 type Stores = Setting<dyn Store>;
@@ -37,7 +37,7 @@ pub(crate) async fn a_link_comes_back_as_it_was_stored(at: &Stores) {
             .map(|(place, standing)| Link {
                 standing: standing.clone(),
                 in_scope: flags & 1 > 0,
-                announce: flags & 2 > 0,
+                dependants: dependants(flags & 2),
                 ..link(&id, Object::Deal, number(place))
             })
             .collect();
@@ -133,7 +133,15 @@ pub(crate) async fn a_link_is_stored_only_over_the_one_that_was_read(at: &Stores
             ..first.clone()
         },
         Link {
-            announce: !first.announce,
+            dependants: Dependants::LeftTo(RunId::new(1, 1)),
+            ..first.clone()
+        },
+        Link {
+            dependants: Dependants::LeftTo(RunId::new(1, 2)),
+            ..first.clone()
+        },
+        Link {
+            dependants: Dependants::Due,
             ..first.clone()
         },
         Link {

@@ -7,7 +7,7 @@ use tandem::finding::{Code, Finding, Permission, Severity};
 use tandem::identifier::{ConnectionId, Digest, FieldName, PlatformId, RunId, ZohoId};
 use tandem::object::Object;
 use tandem::preflight::{Coverage, Filled, Licence, Preflight, Shared};
-use tandem::record::{Candidate, Link, Pending, Record, RemovalReason, Standing};
+use tandem::record::{Candidate, Dependants, Link, Pending, Record, RemovalReason, Standing};
 use tandem::value::{Reference, Value};
 
 /// Ids of differing digit counts, in their order as integers; as text they would be in another.
@@ -81,6 +81,14 @@ pub(crate) fn edit(record: &mut Record, name: &str, at: Timestamp) {
     record.pending.insert(field(name), Pending { value, at });
 }
 
+pub(crate) fn dependants(number: u64) -> Dependants {
+    match number % 3 {
+        0 => Dependants::Due,
+        1 => Dependants::Asked,
+        _ => Dependants::LeftTo(RunId::new(number, number.into())),
+    }
+}
+
 pub(crate) fn link(connection: &ConnectionId, object: Object, number: u64) -> Link {
     Link {
         connection: connection.clone(),
@@ -89,7 +97,7 @@ pub(crate) fn link(connection: &ConnectionId, object: Object, number: u64) -> Li
         standing: Standing::Linked(platform(&format!("p-{number}"))),
         hash: Digest::of(&number.to_be_bytes()),
         in_scope: number.is_multiple_of(2),
-        announce: number.is_multiple_of(3),
+        dependants: dependants(number),
     }
 }
 

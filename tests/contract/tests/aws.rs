@@ -23,7 +23,7 @@ use tandem::port::{
     Clock as _, Connections as _, Coordination as _, Delivery, Error, Journal as _, JournalQuery,
     Ledger as _, Progress, Queue as _, QueueName, Records as _, Store, Vault as _,
 };
-use tandem::record::{FieldChange, Link, Record, Standing};
+use tandem::record::{Dependants, FieldChange, Link, Record, Standing};
 use tandem::run::{Run, RunKind};
 use tandem::secret::{Secret, Tokens};
 use tandem::settings::Settings;
@@ -223,7 +223,7 @@ async fn what_a_batch_leaves_out_is_asked_for_again() {
         standing: Standing::Unmatched,
         hash: Digest::of(b"row"),
         in_scope: true,
-        announce: false,
+        dependants: Dependants::Asked,
     };
     let links = ids.iter().map(link).collect::<Vec<_>>();
     store.save_links(&links).await.unwrap();

@@ -6,16 +6,19 @@
 )]
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use stories::Story;
+use stories::{Story, name};
 use tandem::flow::job::Deadline;
+use tandem::flow::runs::start;
 use tandem::flow::{removal, restore};
+use tandem::message::Work;
 use tandem::object::Object;
 use tandem::record::RemovalReason;
-use tandem::run::Counter;
-use tandem_memory::{Fault, When};
+use tandem::run::{Counter, RunKind};
+use tandem_memory::{Fault, SeededEntropy, When, interleave};
 
 fn guarded() -> Value {
     json!({ "removal_guard": { "percent": 5, "records": 1 }, "objects": { "account": { "filter":
@@ -270,4 +273,64 @@ async fn a_record_whose_restoring_was_cut_off_goes_when_its_row_is_renamed() {
     assert!(former.removed.is_some());
     let renamed = story.record_of(Object::Contact, &contact).unwrap();
     assert_eq!(renamed.id.as_str(), "renamed@example.com");
+}
+
+/// A contact of an account that is one of these, or of one that is not.
+fn contact_of(story: &Story, accounts: &BTreeSet<String>, is_one: bool) -> (String, String) {
+    let account = |zoho: &String| {
+        let record = story.record_of(Object::Contact, zoho)?;
+        let account = record.fields[&name("account")].as_reference()?.zoho_id?;
+        Some((zoho.clone(), account.to_string()))
+    };
+    let mut contacts = story.present(Object::Contact).into_iter();
+    contacts
+        .find_map(|zoho| account(&zoho).filter(|(_, of)| accounts.contains(of) == is_one))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_record_that_one_row_takes_while_another_comes_to_hold_it_again_is_one_of_them() {
+    for seed in 0..8 {
+        let (story, leaving) = with_a_hold().await;
+        let (holder, account) = contact_of(&story, &leaving, true);
+        let (taker, _) = contact_of(&story, &leaving, false);
+        let id = story.record_of(Object::Contact, &holder).unwrap().id;
+        status(&story, &BTreeSet::from([account]), "Active");
+        let email = |email: &str| json!({ "Email": email });
+        let edit = |email: &Value| story.zoho_edits("Contacts", &taker, email).unwrap();
+        edit(&email(id.as_str()));
+        story.pass(SignedDuration::from_mins(15));
+        start(&story.ports(), &story.connection(), RunKind::Routine)
+            .await
+            .unwrap();
+        // The account asks for its contacts first; then the two that read them are at it at once.
+        let taken = || story.world.queue.take_work().map(|held| held.message);
+        let (accounts, mut others): (Vec<Work>, Vec<Work>) =
+            std::iter::from_fn(taken).partition(|work| work.object() == Object::Account);
+        for work in &accounts {
+            story.handle_work(work).await.unwrap();
+        }
+        others.extend(std::iter::from_fn(taken));
+        let (contacts, rest): (Vec<Work>, Vec<Work>) = others
+            .into_iter()
+            .partition(|work| work.object() == Object::Contact);
+        assert_eq!(contacts.len(), 2, "the routine sync's and the account's");
+        story.world.faults.give_way(true);
+        let handle = async |work: &Work| story.handle_work(work).await.unwrap();
+        let handlers = contacts
+            .iter()
+            .map(|work| -> Pin<Box<dyn Future<Output = ()> + '_>> { Box::pin(handle(work)) });
+        interleave(&SeededEntropy::new(seed), handlers.collect()).await;
+        story.world.faults.give_way(false);
+        for work in &rest {
+            story.handle_work(work).await.unwrap();
+        }
+        story.full_sync().await.unwrap();
+        // Whichever it was: once the taker is somebody else, the record is the holder's.
+        edit(&email("somebody-else@example.com"));
+        story.routine_sync().await.unwrap();
+        story.full_sync().await.unwrap();
+        let holds = story.record_of(Object::Contact, &holder);
+        assert_eq!(holds.map(|record| record.id), Some(id), "seed {seed}");
+    }
 }

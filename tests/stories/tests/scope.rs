@@ -5,12 +5,13 @@
     reason = "the stories' own helpers fail as their tests do"
 )]
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use stories::{Story, name};
 use tandem::identifier::PlatformId;
 use tandem::object::Object;
 use tandem::record::Record;
-use tandem::run::Counter;
+use tandem::run::{Counter, RunStatus};
 use zoho_sim::org::user::UserStatus;
 
 fn active_only() -> Value {
@@ -120,6 +121,35 @@ async fn a_deal_or_contact_that_moves_into_scope_brings_its_tasks_at_once() {
     story.routine_sync().await.unwrap();
     assert!(has(&story, Object::Deal, &chance) && has(&story, Object::Contact, &person));
     assert!(has(&story, Object::Task, &by_deal) && has(&story, Object::Task, &by_contact));
+}
+
+#[tokio::test]
+async fn what_a_full_sync_took_in_before_it_was_cut_short_brings_the_rest_with_the_next_routine_sync()
+ {
+    let story = Story::begin(10, active_only()).await.unwrap();
+    let outside = account(&story, "OUT", false);
+    let person = contact(&story, "person@example.com", &outside);
+    story.full_sync().await.unwrap();
+    story.routine_sync().await.unwrap();
+    let active = json!({ "Customer_Status": "Active" });
+    story.zoho_edits("Accounts", &outside, &active).unwrap();
+    story.pass(SignedDuration::from_mins(15));
+    story.zoho_disables("Contacts", true).unwrap();
+    let night = story.full_sync().await.unwrap();
+    assert_eq!(night.run.status, RunStatus::Incomplete);
+    assert!(has(&story, Object::Account, &outside));
+    story.zoho_disables("Contacts", false).unwrap();
+    story.routine_sync().await.unwrap();
+    assert!(has(&story, Object::Contact, &person));
+    let (before, asked) = (story.writes(), story.latest_request());
+    story.routine_sync().await.unwrap();
+    let after = story.writes();
+    assert_eq!((after.records, after.links), (before.records, before.links));
+    let calls = story.calls_since(asked);
+    assert!(
+        calls.len() <= Object::ALL.len(),
+        "what is owed is asked for once: {calls:?}"
+    );
 }
 
 #[tokio::test]

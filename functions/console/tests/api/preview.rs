@@ -7,7 +7,7 @@ use tandem::connection::Status;
 use tandem::identifier::{Digest, ZohoId};
 use tandem::object::Object;
 use tandem::port::Ledger as _;
-use tandem::record::{Link, Standing};
+use tandem::record::{Dependants, Link, Standing};
 use tandem_memory::Writes;
 
 use super::desk::Desk;
@@ -31,7 +31,7 @@ async fn link_accounts(desk: &Desk, number: u64) {
         standing: Standing::Linked(format!("A-{number}").parse().unwrap()),
         hash: Digest::of(b"then"),
         in_scope: true,
-        announce: false,
+        dependants: Dependants::Asked,
     };
     let links: Vec<Link> = (1..=number).map(link).collect();
     desk.world.store.save_links(&links).await.unwrap();

@@ -4,7 +4,7 @@ use serde_json::json;
 use tandem::identifier::Digest;
 use tandem::object::Object;
 use tandem::port::Ledger as _;
-use tandem::record::{Link, Pending, RemovalReason, Removed, Side, Source, Standing};
+use tandem::record::{Dependants, Link, Pending, RemovalReason, Removed, Side, Source, Standing};
 use tandem::value::{Reference, Value};
 
 use super::desk::{Desk, NOW, parked};
@@ -92,7 +92,7 @@ async fn a_record_says_where_its_values_came_from() {
         standing: Standing::Linked("A-1".parse().unwrap()),
         hash: Digest::of(b""),
         in_scope: true,
-        announce: false,
+        dependants: Dependants::Asked,
     };
     desk.world.store.save_links(&[link]).await.unwrap();
     let shown = desk

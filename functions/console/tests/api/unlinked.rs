@@ -4,7 +4,7 @@ use serde_json::json;
 use tandem::identifier::Digest;
 use tandem::object::Object;
 use tandem::port::Ledger as _;
-use tandem::record::{Link, Standing};
+use tandem::record::{Dependants, Link, Standing};
 
 use super::desk::Desk;
 
@@ -27,7 +27,7 @@ async fn mixed() -> Desk {
             },
             hash: Digest::of(b"x"),
             in_scope: true,
-            announce: false,
+            dependants: Dependants::Asked,
         };
         desk.world.store.save_links(&[link]).await.unwrap();
     }

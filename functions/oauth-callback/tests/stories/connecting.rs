@@ -148,7 +148,7 @@ async fn a_lost_grant_is_given_again_and_the_sync_goes_on() {
         standing: tandem::record::Standing::Unmatched,
         hash: tandem::identifier::Digest::of(b"row"),
         in_scope: true,
-        announce: false,
+        dependants: tandem::record::Dependants::Asked,
     };
     store.save_links(std::slice::from_ref(&link)).await.unwrap();
     story.minutes_pass(90);

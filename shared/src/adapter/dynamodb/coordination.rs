@@ -32,6 +32,8 @@ struct StoredCursor {
     sk: String,
     until: Timestamp,
     plan: Digest,
+    /// There only where it is true.
+    owes: Option<bool>,
 }
 
 /// A lease.
@@ -107,12 +109,17 @@ struct StoredCredits {
 const LEASE_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 fn at_cursor(cursor: Option<Cursor>) -> Guard {
-    let Some(Cursor { until, plan }) = cursor else {
+    let Some(Cursor { until, plan, owes }) = cursor else {
         return Guard::absent();
     };
+    let owing = if owes {
+        "attribute_exists(#owes)"
+    } else {
+        "attribute_not_exists(#owes)"
+    };
     Guard::saying(
-        "#until = :until AND #plan = :plan",
-        vec![("#until", "until"), ("#plan", "plan")],
+        &format!("#until = :until AND #plan = :plan AND {owing}"),
+        vec![("#until", "until"), ("#plan", "plan"), ("#owes", "owes")],
         vec![
             (":until", text(until.to_string())),
             (":plan", text(plan.to_string())),
@@ -248,8 +255,10 @@ impl Coordination for DynamoStore {
             sk: _,
             until,
             plan,
+            owes,
         } = from_item("a cursor", item)?;
-        Ok(Some(Cursor { until, plan }))
+        let owes = owes == Some(true);
+        Ok(Some(Cursor { until, plan, owes }))
     }
 
     async fn move_cursor(
@@ -259,12 +268,13 @@ impl Coordination for DynamoStore {
         from: Option<Cursor>,
         to: Cursor,
     ) -> Result<(), Error> {
-        let Cursor { until, plan } = to;
+        let Cursor { until, plan, owes } = to;
         let item = to_item(&StoredCursor {
             pk: names::of_connection(connection),
             sk: names::cursor(object),
             until,
             plan,
+            owes: owes.then_some(true),
         })?;
         if self.put(&self.tables.state, item, at_cursor(from)).await? {
             Ok(())

@@ -14,7 +14,7 @@ use super::write::Guard;
 use crate::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
 use crate::object::Object;
 use crate::port::{Error, Ledger};
-use crate::record::{Candidate, Link, RemovalReason, Standing};
+use crate::record::{Candidate, Dependants, Link, RemovalReason, Standing};
 
 /// A link.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,8 +31,12 @@ struct StoredLink {
     hash: Digest,
     #[serde(rename = "i")]
     in_scope: bool,
+    /// Whether its dependants are due.
     #[serde(rename = "a")]
-    announce: bool,
+    due: bool,
+    /// The full sync that reads its dependants.
+    #[serde(rename = "f")]
+    left_to: Option<RunId>,
 }
 
 /// How a link stands, by a letter.
@@ -59,7 +63,7 @@ impl From<Link> for StoredLink {
             standing,
             hash,
             in_scope,
-            announce,
+            dependants,
         } = link;
         let (standing, platform_id) = match standing {
             Standing::Linked(id) => (StoredStanding::Linked, Some(id)),
@@ -75,7 +79,11 @@ impl From<Link> for StoredLink {
             platform_id,
             hash,
             in_scope,
-            announce,
+            due: dependants == Dependants::Due,
+            left_to: match dependants {
+                Dependants::LeftTo(run) => Some(run),
+                Dependants::Asked | Dependants::Due => None,
+            },
         }
     }
 }
@@ -123,27 +131,26 @@ struct NoPlatformId;
 
 /// The link is stored as it was read, attribute by attribute.
 fn as_read(mut read: Item) -> Guard {
-    let named = [
+    let attributes = [
         ("#s", "s", ":s"),
+        ("#p", "p", ":p"),
         ("#h", "h", ":h"),
         ("#i", "i", ":i"),
         ("#a", "a", ":a"),
+        ("#f", "f", ":f"),
     ];
-    let mut names: Vec<_> = named.map(|(name, of, _)| (name, of)).to_vec();
-    let mut values: Vec<_> = named
-        .into_iter()
-        .filter_map(|(_, of, value)| Some((value, read.remove(of)?)))
-        .collect();
-    names.push(("#p", "p"));
-    let same_record = match read.remove("p") {
-        Some(id) => {
-            values.push((":p", id));
-            "#p = :p"
+    let mut same = Vec::new();
+    let mut values = Vec::new();
+    for (name, of, value) in attributes {
+        if let Some(stored) = read.remove(of) {
+            same.push(format!("{name} = {value}"));
+            values.push((value, stored));
+        } else {
+            same.push(format!("attribute_not_exists({name})"));
         }
-        None => "attribute_not_exists(#p)",
-    };
-    let expression = format!("#s = :s AND #h = :h AND #i = :i AND #a = :a AND {same_record}");
-    Guard::saying(&expression, names, values)
+    }
+    let names = attributes.map(|(name, of, _)| (name, of)).to_vec();
+    Guard::saying(&same.join(" AND "), names, values)
 }
 
 fn zoho_id(sk: &str) -> Result<ZohoId, Error> {
@@ -164,7 +171,8 @@ pub(super) fn link_of(
         platform_id,
         hash,
         in_scope,
-        announce,
+        due,
+        left_to,
     } = from_item(&what, item)?;
     let standing = match (standing, platform_id) {
         (StoredStanding::Unmatched, _) => Standing::Unmatched,
@@ -181,7 +189,11 @@ pub(super) fn link_of(
         standing,
         hash,
         in_scope,
-        announce,
+        dependants: match left_to {
+            Some(run) => Dependants::LeftTo(run),
+            None if due => Dependants::Due,
+            None => Dependants::Asked,
+        },
     })
 }
 
@@ -381,9 +393,18 @@ mod tests {
         ]
     }
 
+    fn dependants() -> impl Strategy<Value = Dependants> {
+        prop_oneof![
+            Just(Dependants::Asked),
+            Just(Dependants::Due),
+            any::<(u32, u128)>()
+                .prop_map(|(at, number)| { Dependants::LeftTo(RunId::new(u64::from(at), number)) }),
+        ]
+    }
+
     proptest! {
         #[test]
-        fn a_link_comes_back_as_it_was(id: u64, standing in standings(), hash: Vec<u8>, in_scope: bool, announce: bool) {
+        fn a_link_comes_back_as_it_was(id: u64, standing in standings(), hash: Vec<u8>, in_scope: bool, dependants in dependants()) {
             let link = Link {
                 connection: "acme".parse().unwrap(),
                 object: Object::Contact,
@@ -391,7 +412,7 @@ mod tests {
                 standing,
                 hash: Digest::of(&hash),
                 in_scope,
-                announce,
+                dependants,
             };
             let item = to_item(&StoredLink::from(link.clone())).unwrap();
             prop_assert!(item["h"].as_b().is_ok_and(|bytes| bytes.as_ref().len() == 32));

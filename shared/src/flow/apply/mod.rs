@@ -12,7 +12,7 @@ use crate::journal::{Entry, Outcome};
 use crate::mapping::{FieldPlan, Neighbours, Theirs};
 use crate::object::Object;
 use crate::port;
-use crate::record::{Candidate, Link, Record, RemovalReason, Standing};
+use crate::record::{Candidate, Dependants, Link, Record, RemovalReason, Standing};
 use crate::row::Row;
 use crate::run::{Counter, Counters};
 
@@ -149,7 +149,7 @@ async fn apply_once(
             Step::Nothing(counter) => {
                 applied.counters.add(counter, 1);
                 batch.announce.extend(
-                    link.filter(|link| link.announce && mode == Mode::Routine)
+                    link.filter(|link| link.dependants == Dependants::Due && mode == Mode::Routine)
                         .cloned(),
                 );
             }
@@ -223,7 +223,7 @@ async fn apply_once(
     job.calculations.mark(batch.touched).await?;
     store.save_candidates(&batch.candidates).await?;
     withdraw(job, plan.object, &returned, &mut applied.counters).await?;
-    save_links(job, batch.links).await?;
+    save_links(job, batch.links, Meanwhile::Conflicts).await?;
     failed?;
     store
         .remove_links(job.id(), plan.object, &batch.forgotten)
@@ -233,16 +233,33 @@ async fn apply_once(
     Ok(applied)
 }
 
+/// What a link that somebody else stored since it was read comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::flow) enum Meanwhile {
+    /// A conflict: the row is to be looked at again.
+    Conflicts,
+    /// It stays: whoever stored it applied the row, too.
+    Stays,
+}
+
 /// Stores links over those that were read.
 ///
 /// # Errors
-/// When a port fails, or when another link was stored meanwhile.
-pub(in crate::flow) async fn save_links(job: &Job<'_>, links: Vec<Relinked>) -> Result<(), Error> {
+/// When a port fails, or when another link was stored meanwhile and that is a conflict.
+pub(in crate::flow) async fn save_links(
+    job: &Job<'_>,
+    links: Vec<Relinked>,
+    meanwhile: Meanwhile,
+) -> Result<(), Error> {
     let store = &job.ports.store;
-    let saves: Vec<_> = links
-        .iter()
-        .map(|relinked| store.save_link_over(&relinked.link, relinked.over.as_ref()))
-        .collect();
+    let save = async |relinked: &Relinked| match store
+        .save_link_over(&relinked.link, relinked.over.as_ref())
+        .await
+    {
+        Err(port::Error::Conflict { .. }) if meanwhile == Meanwhile::Stays => Ok(()),
+        saved => saved,
+    };
+    let saves: Vec<_> = links.iter().map(save).collect();
     Ok(stream::iter(saves)
         .buffer_unordered(WRITERS)
         .try_collect()
@@ -364,7 +381,7 @@ impl Batch {
         self.entries.extend(settled.entries);
         self.awaiting.extend(settled.awaiting);
         self.touched.extend(settled.touched);
-        if settled.link.announce {
+        if settled.link.dependants == Dependants::Due {
             self.announce.push(settled.link.clone());
         }
         if settled.relinks {

@@ -12,7 +12,7 @@ use crate::mapping::{Fault, FieldPlan};
 use crate::merge::{Moment, merge};
 use crate::object::Object;
 use crate::port;
-use crate::record::{Action, Change, Link, Record, RemovalReason, Removed, Standing};
+use crate::record::{Action, Change, Dependants, Link, Record, RemovalReason, Removed, Standing};
 use crate::run::Counter;
 use crate::settings::SourceMode;
 
@@ -139,12 +139,17 @@ impl Page<'_> {
                 return Ok(settled);
             }
             self.part(asked, linked, &identity, aside).await?;
-            if brought.changed && aside.intended.is_none() {
+            let claims = self.claims(asked, &settled);
+            if (brought.changed || claims) && aside.intended.is_none() {
                 aside.intended = self.intend(asked, &settled).await?;
             }
-            let saved = match brought.changed {
-                false => brought.record,
-                true => match self.job.ports.store.save_record(brought.record).await {
+            let record = match brought.changed {
+                false if claims => self.as_it_was(brought.record, &mut settled),
+                _ => brought.record,
+            };
+            let saved = match brought.changed || claims {
+                false => record,
+                true => match self.job.ports.store.save_record(record).await {
                     Ok(saved) => saved,
                     Err(port::Error::Conflict { .. }) => {
                         known = self.read(&identity).await?;
@@ -159,12 +164,7 @@ impl Page<'_> {
             settled
                 .touched
                 .extend(was_at.filter(|_| brought.changed).into_iter().flatten());
-            // Also when nothing changed just now: whoever changed it may have been cut off between the record and its log line.
-            if brought.changed || saved.updated_at >= self.moment.now - REDELIVERED {
-                settled
-                    .entries
-                    .extend(Entry::of_change(&saved, self.job.retention()));
-            }
+            settled.entries.extend(self.line(&saved, brought.changed));
             if brought.changed && brought.counter == Counter::Updated && self.is_unflagged(asked) {
                 settled.unflagged = self.changed_fields(&saved);
             }
@@ -185,8 +185,6 @@ impl Page<'_> {
     fn settled(&self, asked: &ToMerge<'_>, standing: Standing, counter: Counter) -> Settled {
         let was_in = asked.link.is_some_and(|link| link.in_scope);
         let linked = matches!(standing, Standing::Linked(_));
-        let announces =
-            linked && self.mode == Mode::Routine && !self.plan.object.dependants().is_empty();
         let newly_in = asked.admitted
             && !(was_in && asked.link.is_some_and(|link| link.platform_id().is_some()));
         // What a row without a record says does not matter, only whether it is one.
@@ -202,7 +200,10 @@ impl Page<'_> {
             standing,
             hash,
             in_scope: linked && (asked.admitted || was_in),
-            announce: announces && (newly_in || asked.link.is_some_and(|link| link.announce)),
+            dependants: match linked {
+                true => self.dependants(newly_in, asked.link),
+                false => Dependants::Asked,
+            },
         };
         Settled {
             relinks: asked.link != Some(&link),
@@ -214,6 +215,19 @@ impl Page<'_> {
             touched: BTreeSet::new(),
             faults: 0,
             unflagged: Vec::new(),
+        }
+    }
+
+    /// Whether the dependants of a row that is in scope were asked for, or who does it (S5).
+    fn dependants(&self, newly_in: bool, link: Option<&Link>) -> Dependants {
+        let before = link.map_or(&Dependants::Asked, |link| &link.dependants);
+        if self.plan.object.dependants().is_empty() {
+            return Dependants::Asked;
+        }
+        match (self.mode, &self.job.run) {
+            _ if !newly_in && *before != Dependants::Due => before.clone(),
+            (Mode::Full, Some(run)) => Dependants::LeftTo(run.clone()),
+            _ => Dependants::Due,
         }
     }
 
@@ -241,7 +255,7 @@ impl Page<'_> {
             .map_or(Standing::Unmatched, |link| link.standing.clone());
         let mut settled = self.settled(asked, standing, Counter::TooLarge);
         settled.relinks = false;
-        settled.link.announce = false;
+        settled.link.dependants = Dependants::Asked;
         let reason = "the record is larger than the table takes: map fewer or shorter text fields";
         settled.entries.push(Entry {
             outcome: Outcome::Parked,
@@ -342,17 +356,45 @@ impl Page<'_> {
         }
     }
 
-    /// Lets the row's link name the record that is about to be tied to it. Cut off before the link is stored for good, the record would
-    /// otherwise be lost from sight if the row was deleted, or its external id changed, before it is applied again. Returns what was stored.
-    /// Users are never removed, and keep their ids.
+    /// A record as its next version that changes nothing, once the line of the version before is in the log.
+    fn as_it_was(&self, record: Record, settled: &mut Settled) -> Record {
+        settled.entries.extend(self.line(&record, false));
+        Record {
+            change: None,
+            ..record
+        }
+    }
+
+    /// The line in the log about a record's last change. Also when it did not change just now, but lately: whoever changed it may have been cut
+    /// off between the record and the line.
+    fn line(&self, record: &Record, changed: bool) -> Option<Entry> {
+        let lately = record.updated_at >= self.moment.now - REDELIVERED;
+        (changed || lately)
+            .then(|| Entry::of_change(record, self.job.retention()))
+            .flatten()
+    }
+
+    /// Whether the row comes to hold its record in scope, which it did not before. Its record is then stored although it may be as it was:
+    /// another row of the same identity that takes it at this moment meets a conflict, and sees that this one holds it.
+    fn claims(&self, asked: &ToMerge<'_>, settled: &Settled) -> bool {
+        let holds = |link: &Link| link.in_scope && link.platform_id() == settled.link.platform_id();
+        self.plan.object != Object::User && settled.link.in_scope && !asked.link.is_some_and(holds)
+    }
+
+    /// Lets the row's link name the record that is about to be tied to it, or to be held in scope by it again. Cut off before the link is
+    /// stored for good, the record would otherwise be lost from sight if the row was deleted, or its external id changed, before it is applied
+    /// again. Returns what was stored. Users are never removed, and keep their ids.
     async fn intend(&self, asked: &ToMerge<'_>, settled: &Settled) -> Result<Option<Link>, Error> {
-        let names_it =
-            |link: Option<&Link>| link.and_then(Link::platform_id) == settled.link.platform_id();
-        if self.plan.object == Object::User || names_it(asked.link) {
+        let names_it = asked.link.and_then(Link::platform_id) == settled.link.platform_id();
+        if self.plan.object == Object::User || (names_it && !self.claims(asked, settled)) {
             return Ok(None);
         }
         let intended = Link {
-            hash: Link::intended(),
+            hash: if names_it {
+                Link::open()
+            } else {
+                Link::intended()
+            },
             ..settled.link.clone()
         };
         let store = &self.job.ports.store;

@@ -12,7 +12,7 @@ use crate::identifier::{ConnectionId, Digest, PlatformId, ZohoId};
 use crate::mapping::{FieldPlan, Identity, Neighbours, Theirs, parent_lookups};
 use crate::object::Object;
 use crate::port::{CrmError, Ports};
-use crate::record::{Link, Record, RemovalReason, Standing};
+use crate::record::{Dependants, Link, Record, RemovalReason, Standing};
 use crate::row::Row;
 use crate::run::Counter;
 use crate::select::{IN_VALUES, PAGE_ROWS, Select, Which};
@@ -329,7 +329,7 @@ impl<'a> Prospect<'a> {
             standing,
             hash: link.map_or_else(|| Digest::of(b"foreseen"), |link| link.hash),
             in_scope,
-            announce: false,
+            dependants: Dependants::Asked,
         })
     }
 

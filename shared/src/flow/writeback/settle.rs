@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::flow::apply::{Meanwhile, Relinked, save_links};
 use crate::flow::{Error, alarm, reading};
 use crate::hash;
 use crate::identifier::{PlatformId, ZohoId};
@@ -72,29 +73,23 @@ impl Push<'_> {
         let (job, object) = (self.job, self.plan.object);
         let ids: Vec<ZohoId> = settled.iter().map(|(zoho_id, ..)| *zoho_id).collect();
         let stored = job.ports.store.links(job.id(), object, &ids).await?;
-        for link in stored {
+        let applied = stored.into_iter().filter_map(|link| {
             let of = |(zoho_id, id, _): &&(ZohoId, PlatformId, &Theirs)| {
                 *zoho_id == link.zoho_id && link.platform_id() == Some(id)
             };
-            let Some((_, id, theirs)) = settled.iter().find(of) else {
-                continue;
-            };
+            let (_, id, theirs) = settled.iter().find(of)?;
             let own = theirs.identity.as_ref();
             let same = self.plan.settled_identity(own, Some(id)).as_ref() == Some(id);
-            if !same || link.hash == theirs.hash {
-                continue;
-            }
-            let applied = Link {
-                hash: theirs.hash,
-                ..link.clone()
-            };
-            match job.ports.store.save_link_over(&applied, Some(&link)).await {
-                // Whoever stored it meanwhile applied the row, too.
-                Ok(()) | Err(port::Error::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+            let hash = theirs.hash;
+            (same && link.hash != hash).then(|| Relinked {
+                link: Link {
+                    hash,
+                    ..link.clone()
+                },
+                over: Some(link),
+            })
+        });
+        save_links(job, applied.collect(), Meanwhile::Stays).await
     }
 
     /// Stores a record as it is after the write; none: meanwhile it was parted from the Zoho record that was written, so that what is still

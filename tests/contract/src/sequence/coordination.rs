@@ -161,6 +161,7 @@ impl Model {
         let cursor = |second| Cursor {
             until: subject.at.after(second),
             plan: Digest::of(b"plan"),
+            owes: second % 3 == 0,
         };
         let stands = self
             .cursors
