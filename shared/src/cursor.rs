@@ -18,7 +18,8 @@ pub struct Cursor {
     pub until: Timestamp,
     /// The field plan with which everything before it was read; another plan asks for a full read (F8).
     pub plan: Digest,
-    /// What a full sync took into scope before it was cut short may lack its dependants: the next routine sync asks for them (S5).
+    /// Records in scope may lack their dependants, because a full sync was cut short or the connection did not run when they were asked for:
+    /// the next routine sync asks for what is owed (S5).
     pub owes: bool,
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::cursor::{Cursor, Position};
-use crate::identifier::{RunId, ZohoId};
+use crate::identifier::{ConnectionId, RunId, ZohoId};
 use crate::mapping::{FieldPlan, parent_lookups};
 use crate::message::{Version, Work};
 use crate::object::Object;
-use crate::port::Progress;
+use crate::port::{self, Ports, Progress};
 use crate::record::{Dependants, Link};
 use crate::row::Row;
 use crate::run::{Counters, RunStatus, Slice};
@@ -16,6 +16,9 @@ use crate::select::{IN_VALUES, PAGE_ROWS, Which};
 use super::apply::{Meanwhile, Mode, Relinked, apply, save_links};
 use super::job::Job;
 use super::{Error, reading};
+
+/// How often a cursor is read again that somebody else moves meanwhile.
+const ATTEMPTS: usize = 5;
 
 /// How a piece of work ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,8 +181,8 @@ pub(super) async fn announce(
     save_links(job, announced.collect(), Meanwhile::Conflicts).await
 }
 
-/// Asks for the dependants of what full syncs took into scope that were cut short before they came to these (S5). Returns whether some are left
-/// to a full sync that is still under way.
+/// Asks for the dependants that are owed: those that no full sync came to that took their parents into scope, and those that could not be read when
+/// they were asked for (S5). Returns whether some are left to a full sync that is still under way.
 async fn ask_for_owed(
     job: &Job<'_>,
     parent: Object,
@@ -197,18 +200,18 @@ async fn ask_for_owed(
         after = links.last().map_or(ZohoId::MAX, |link| link.zoho_id);
         let mut owed = Vec::new();
         for link in links.into_iter().filter(|link| link.in_scope) {
-            let Dependants::LeftTo(run) = &link.dependants else {
-                continue;
-            };
-            let status = match known.get(run) {
-                Some(status) => *status,
-                None => {
-                    let status = store.run(job.id(), run).await?.map(|run| run.status);
-                    known.insert(run.clone(), status);
-                    status
+            let is_owed = match &link.dependants {
+                Dependants::Asked => false,
+                Dependants::Due => true,
+                Dependants::LeftTo(run) => {
+                    if !known.contains_key(run) {
+                        let status = store.run(job.id(), run).await?.map(|run| run.status);
+                        known.insert(run.clone(), status);
+                    }
+                    known.get(run) == Some(&Some(RunStatus::Incomplete))
                 }
             };
-            if status == Some(RunStatus::Incomplete) {
+            if is_owed {
                 owed.push(link);
             }
         }
@@ -217,6 +220,58 @@ async fn ask_for_owed(
     Ok(known
         .values()
         .any(|status| *status == Some(RunStatus::Running)))
+}
+
+/// Lets the next routine sync look for dependants that are owed. Without a cursor it does so anyway.
+///
+/// # Errors
+/// When a port fails.
+pub(super) async fn owe(
+    ports: &Ports,
+    connection: &ConnectionId,
+    parent: Object,
+) -> Result<(), Error> {
+    let store = &ports.store;
+    for _ in 0..ATTEMPTS {
+        let stored = store.cursor(connection, parent).await?;
+        let Some(cursor) = stored.filter(|cursor| !cursor.owes) else {
+            return Ok(());
+        };
+        let owing = Cursor {
+            owes: true,
+            ..cursor
+        };
+        match store.move_cursor(connection, parent, stored, owing).await {
+            // A routine sync moves it, too.
+            Err(port::Error::Conflict { .. }) => {}
+            moved => return Ok(moved?),
+        }
+    }
+    Err(port::Error::conflict(format!("the {parent} cursor of connection {connection}")).into())
+}
+
+/// Leaves dependants that were asked for, and that can't be read as long as the connection does not run, to the routine sync that follows.
+///
+/// # Errors
+/// When a port fails, or when somebody else stores a parent's link at the same moment; doing it once more is harmless.
+pub(super) async fn leave_for_later(
+    ports: &Ports,
+    connection: &ConnectionId,
+    parent: Object,
+    ids: &[ZohoId],
+) -> Result<(), Error> {
+    let links = ports.store.links(connection, parent, ids).await?;
+    for link in links
+        .iter()
+        .filter(|link| link.in_scope && link.dependants == Dependants::Asked)
+    {
+        let due = Link {
+            dependants: Dependants::Due,
+            ..link.clone()
+        };
+        ports.store.save_link_over(&due, Some(link)).await?;
+    }
+    owe(ports, connection, parent).await
 }
 
 /// Brings in the dependants of records that newly came into scope, although Zoho did not flag them as changed (S5).

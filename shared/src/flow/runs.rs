@@ -19,16 +19,13 @@ use crate::run::{Run, RunKind, RunStatus, Slice};
 use super::alarm;
 use super::budget::hold_back_run;
 use super::job::{is_runnable, retention, runnable};
-use super::{Error, writeback};
+use super::{Error, routine, writeback};
 
 /// After this time a full sync that did not end counts as cut short.
 const FULL_ENDS_WITHIN: SignedDuration = SignedDuration::from_hours(20);
 
 /// How many full syncs are looked through for one that read an object completely.
 const NIGHTS: usize = 5;
-
-/// How often a cursor is read again that somebody else moves meanwhile.
-const ATTEMPTS: usize = 5;
 
 /// How many of the latest runs are looked through for the last full sync: a day's routine syncs and some.
 const LATEST_RUNS: usize = 200;
@@ -242,7 +239,12 @@ pub async fn end(
 ) -> Result<(), Error> {
     let cut_short = run.kind == RunKind::Full && status == RunStatus::Incomplete;
     if cut_short {
-        owe_dependants(ports, &run.connection).await?;
+        for parent in Object::ALL
+            .iter()
+            .filter(|object| !object.dependants().is_empty())
+        {
+            routine::owe(ports, &run.connection, *parent).await?;
+        }
     }
     let now = ports.clock.now();
     let ended = Run {
@@ -321,33 +323,6 @@ pub async fn end(
     // What was parked for want of something may have it by now (W7).
     if run.kind == RunKind::Full {
         writeback::send_retry(ports, &run.connection).await;
-    }
-    Ok(())
-}
-
-/// Lets the next routine sync ask for the dependants that a full sync does not come to. Without a cursor it does so anyway.
-async fn owe_dependants(ports: &Ports, connection: &ConnectionId) -> Result<(), Error> {
-    let store = &ports.store;
-    let parents = Object::ALL.into_iter();
-    for object in parents.filter(|object| !object.dependants().is_empty()) {
-        for attempt in 1.. {
-            let stored = store.cursor(connection, object).await?;
-            let Some(cursor) = stored.filter(|cursor| !cursor.owes) else {
-                break;
-            };
-            let owing = Cursor {
-                owes: true,
-                ..cursor
-            };
-            match store.move_cursor(connection, object, stored, owing).await {
-                // A routine sync moves it, too.
-                Err(port::Error::Conflict { .. }) if attempt < ATTEMPTS => {}
-                moved => {
-                    moved?;
-                    break;
-                }
-            }
-        }
     }
     Ok(())
 }

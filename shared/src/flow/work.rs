@@ -43,7 +43,16 @@ pub async fn handle(ports: &Ports, message: &Work, deadline: Deadline) -> Result
             parent,
             ids,
             ..
-        } => bring_dependants(ports, connection, run, (*object, *parent), ids, deadline).await,
+        } => {
+            let id = connection.id.clone();
+            match bring_dependants(ports, connection, run, (*object, *parent), ids, deadline).await
+            {
+                Err(error) if waits(&error) => {
+                    routine::leave_for_later(ports, &id, *parent, ids).await
+                }
+                brought => brought,
+            }
+        }
         Work::Calculate { run, .. } => {
             let (run, spender) = (Some(run.clone()), Spender::RoutineSync);
             match Job::of(ports, connection, run, deadline, spender).await {
@@ -69,6 +78,11 @@ pub async fn handle(ports: &Ports, message: &Work, deadline: Deadline) -> Result
         },
         Ok(()) => Ok(()),
     }
+}
+
+/// Whether something goes on only when the connection runs again.
+fn waits(error: &Error) -> bool {
+    matches!(error, Error::NotRunnable { .. }) || error.disposition() == Disposition::Reconnect
 }
 
 async fn known(ports: &Ports, message: &Work) -> Result<Connection, Error> {

@@ -138,9 +138,10 @@ pub async fn content(world: &World) -> Result<BTreeMap<String, Value>> {
             ),
         );
     }
-    // A link says nothing about when it was written: all of it has to agree.
-    for item in world.stack.table_items(&tables.links).await? {
+    // But for the full sync that it came in with, a link says nothing about when it was written: all of it has to agree.
+    for mut item in world.stack.table_items(&tables.links).await? {
         let key = format!("link {} {}", text(&item, "pk")?, text(&item, "sk")?);
+        item.remove("f");
         content.insert(key, item.into());
     }
     Ok(content)

@@ -8,10 +8,14 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use stories::{Story, name};
+use tandem::connection::{Connection, Status};
+use tandem::flow::runs::start;
 use tandem::identifier::PlatformId;
+use tandem::message::Work;
 use tandem::object::Object;
+use tandem::port::Connections as _;
 use tandem::record::Record;
-use tandem::run::{Counter, RunStatus};
+use tandem::run::{Counter, RunKind, RunStatus};
 use zoho_sim::org::user::UserStatus;
 
 fn active_only() -> Value {
@@ -150,6 +154,40 @@ async fn what_a_full_sync_took_in_before_it_was_cut_short_brings_the_rest_with_t
         calls.len() <= Object::ALL.len(),
         "what is owed is asked for once: {calls:?}"
     );
+}
+
+#[tokio::test]
+async fn dependants_that_are_asked_for_while_the_connection_is_paused_come_when_it_goes_on() {
+    let story = Story::begin(10, active_only()).await.unwrap();
+    let outside = account(&story, "OUT", false);
+    let person = contact(&story, "person@example.com", &outside);
+    story.pass(SignedDuration::from_hours(1));
+    story.full_sync().await.unwrap();
+    let active = json!({ "Customer_Status": "Active" });
+    story.zoho_edits("Accounts", &outside, &active).unwrap();
+    story.pass(SignedDuration::from_mins(15));
+    let id = story.connection();
+    start(&story.ports(), &id, RunKind::Routine).await.unwrap();
+    let switch = async |status| {
+        let store = &story.world.store;
+        let connection = store.connection(&id).await.unwrap().unwrap();
+        let switched = Connection {
+            status,
+            ..connection
+        };
+        store.save_connection(switched).await.unwrap();
+    };
+    let taken = || story.world.queue.take_work().map(|held| held.message);
+    let begun: Vec<Work> = std::iter::from_fn(taken).collect();
+    for work in &begun {
+        story.handle_work(work).await.unwrap();
+    }
+    switch(Status::Paused).await;
+    story.deliver().await.unwrap();
+    assert!(!has(&story, Object::Contact, &person));
+    switch(Status::Enabled).await;
+    story.routine_sync().await.unwrap();
+    assert!(has(&story, Object::Contact, &person));
 }
 
 #[tokio::test]
