@@ -45,7 +45,7 @@ pub enum Step {
     PlatformErrs(u64),
     /// The platform edits several records at once.
     PlatformEditsMany(u64),
-    /// Zoho forgets an access token early.
+    /// Zoho forgets an access token early, and may have none to give for a while.
     TokenExpires(u64),
     /// The customer revokes the grant.
     Revokes(u64),

@@ -130,10 +130,13 @@ impl Zoho {
                 .unwrap_or_else(|refusal| refusal.answer()),
             Some(_) => Refusal::invalid_url().answer(),
         };
-        if answer.status >= 400 && notes.code.is_none() {
+        // Zoho Accounts refuses with 200 and an error.
+        let is_oauth = request.path.starts_with("/oauth/");
+        if (answer.status >= 400 || is_oauth) && notes.code.is_none() {
+            let said = if is_oauth { "error" } else { "code" };
             notes.code = answer
                 .value()
-                .get("code")
+                .get(said)
                 .and_then(|code| code.as_str())
                 .map(str::to_owned);
         }

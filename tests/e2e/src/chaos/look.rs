@@ -71,6 +71,8 @@ impl Look {
             let named = names.of_link(id);
             let mut picked = item.clone();
             picked.remove("sk");
+            // The full sync that it came in with, if it was one.
+            picked.remove("f");
             if named.is_some() {
                 // The hash covers the Zoho id, which is another in each world.
                 picked.remove("h");

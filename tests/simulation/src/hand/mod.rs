@@ -118,7 +118,12 @@ impl<'a> Hand<'a> {
             Step::TokenExpires(_) => {
                 let side = self.side(&mut dice);
                 let organisation = self.at(side).story.organisation;
+                let now = self.scene.zoho.now();
                 let mut model = self.scene.zoho.model();
+                // And sometimes it gives no other one for ten minutes.
+                if dice.once_in(3) {
+                    model.oauth.use_up(organisation, now);
+                }
                 model.oauth.revoke_all(organisation, false) > 0
             }
             Step::Revokes(_) => {

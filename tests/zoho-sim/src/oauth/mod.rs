@@ -230,6 +230,14 @@ impl OAuth {
         before - self.access_tokens.len() - self.refresh_tokens.len()
     }
 
+    /// As if every refresh token of an organisation had just been used as often as it may be in ten minutes.
+    pub fn use_up(&mut self, organisation: u64, now: Timestamp) {
+        let tokens = self.refresh_tokens.iter_mut();
+        for token in tokens.filter(|token| token.grant.organisation == organisation) {
+            token.issued = VecDeque::from([now; IN_WINDOW]);
+        }
+    }
+
     /// Takes a scope away from every token of an organisation.
     pub fn revoke_scope(&mut self, organisation: u64, scope: &str) {
         let grants = self
