@@ -206,6 +206,15 @@ impl FieldPlan {
         found
     }
 
+    /// The Zoho fields that refer to records of the same object.
+    pub fn own_references(&self) -> impl Iterator<Item = &str> {
+        let own = |mapped: &&Mapped| mapped.kind == FieldType::Reference(self.object);
+        self.mapped
+            .iter()
+            .filter(own)
+            .map(|mapped| mapped.zoho.as_str())
+    }
+
     /// Whether the row meets the filter and, for dependants, belongs to a record in scope (S1 to S4).
     #[must_use]
     pub fn admits(&self, row: &Row, neighbours: &Neighbours) -> bool {

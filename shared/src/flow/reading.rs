@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::{Stream, stream};
 use tokio::sync::Mutex;
 
+use crate::identifier::ZohoId;
 use crate::journal::Outcome;
 use crate::lack::{Lack, Lacks, MODIFIED_TIME};
 use crate::mapping::FieldPlan;
 use crate::object::Object;
 use crate::port::{CrmError, FieldInfo, Reply, Rows};
 use crate::row::Row;
-use crate::select::{Select, Which};
+use crate::select::{IN_VALUES, PAGE_ROWS, Select, Which};
 
 use super::Error;
 use super::job::Job;
@@ -125,6 +127,31 @@ pub async fn rows(
     limit: usize,
 ) -> Result<Reply<Rows>, Error> {
     rows_with(job, plan, &[], which, limit).await
+}
+
+/// The rows whose lookup `field` names one of the ids, page by page.
+pub fn referring<'a>(
+    job: &'a Job<'_>,
+    plan: &'a FieldPlan,
+    field: &'a str,
+    ids: &'a [ZohoId],
+) -> impl Stream<Item = Result<Vec<Row>, Error>> {
+    let begin = (ids.chunks(IN_VALUES), None::<(&[ZohoId], ZohoId)>);
+    stream::try_unfold(begin, async move |(mut chunks, at)| {
+        let next = at.or_else(|| Some((chunks.next()?, ZohoId::MIN)));
+        let Some((ids, after)) = next else {
+            return Ok(None);
+        };
+        let which = Which::LookupIn {
+            field: field.to_owned(),
+            ids: ids.to_vec(),
+            after,
+        };
+        let page = rows(job, plan, which, PAGE_ROWS).await?.value;
+        let last = page.rows.last().filter(|_| page.more);
+        let at = last.map(|last| (ids, last.id));
+        Ok(Some((page.rows, (chunks, at))))
+    })
 }
 
 /// The same with columns beside those of the plan, which can't be done without.

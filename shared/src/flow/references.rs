@@ -67,11 +67,15 @@ async fn complete_record(
     if record.removed.is_some() {
         return Ok(true);
     }
+    let object = record.object;
     let mut completed = record.clone();
-    for fields in [&mut completed.fields, &mut completed.base] {
-        for value in fields.values_mut() {
-            complete_value(job, value).await?;
-        }
+    for (name, value) in &mut completed.fields {
+        // An edit names the record that the platform means.
+        let sure = record.pending.contains_key(name);
+        complete_value(job, object, value, sure).await?;
+    }
+    for value in completed.base.values_mut() {
+        complete_value(job, object, value, false).await?;
     }
     if completed == record {
         let open = has_open_reference(&record);
@@ -99,14 +103,22 @@ async fn complete_record(
     Ok(!open)
 }
 
-async fn complete_value(job: &Job<'_>, value: &mut Value) -> Result<(), Error> {
+/// Lets a reference of an object's record name what it refers to. Unless it is `sure`, one to the same object is looked at again even if it names
+/// something: that was read with it, and may have become another record in the same stage.
+async fn complete_value(
+    job: &Job<'_>,
+    object: Object,
+    value: &mut Value,
+    sure: bool,
+) -> Result<(), Error> {
     let Value::Reference(reference) = value else {
         return Ok(());
     };
-    let (Some(zoho_id), None) = (reference.zoho_id, &reference.platform_id) else {
+    let Some(zoho_id) = reference.zoho_id else {
         return Ok(());
     };
-    if reference.object != Object::User {
+    let open = reference.platform_id.is_none() || (reference.object == object && !sure);
+    if open && reference.object != Object::User {
         let links = job
             .ports
             .store

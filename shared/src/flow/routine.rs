@@ -1,6 +1,9 @@
 //! The routine sync of one object: what changed since the cursor, and the dependants of what newly came into scope (S5).
 
 use std::collections::BTreeMap;
+use std::pin::pin;
+
+use futures::TryStreamExt as _;
 
 use crate::cursor::{Cursor, Position};
 use crate::identifier::{ConnectionId, RunId, ZohoId};
@@ -290,21 +293,9 @@ pub async fn dependants(
         .iter()
         .filter(|(_, of)| *of == parent)
     {
-        for ids in ids.chunks(IN_VALUES) {
-            let mut after = ZohoId::MIN;
-            loop {
-                let which = Which::LookupIn {
-                    field: (*field).to_owned(),
-                    ids: ids.to_vec(),
-                    after,
-                };
-                let page = reading::rows(job, &plan, which, PAGE_ROWS).await?;
-                apply_and_announce(job, &plan, &page.value.rows, &mut counters).await?;
-                match page.value.rows.last() {
-                    Some(last) if page.value.more => after = last.id,
-                    _ => break,
-                }
-            }
+        let mut pages = pin!(reading::referring(job, &plan, field, ids));
+        while let Some(rows) = pages.try_next().await? {
+            apply_and_announce(job, &plan, &rows, &mut counters).await?;
         }
     }
     Ok(counters)

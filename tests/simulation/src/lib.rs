@@ -15,6 +15,7 @@ mod step;
 mod teller;
 
 use anyhow::{Context as _, Result};
+use mimalloc::MiMalloc;
 use tandem::port::Ports;
 
 use dice::Dice;
@@ -24,6 +25,10 @@ pub use defect::{DEFECTS, Defect};
 pub use many::run_many;
 pub use reach::Reached;
 pub use step::Step;
+
+/// A seed is a great many small values: it runs half as fast again with this allocator as with the system's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How many steps a seed takes at most.
 const MOST_STEPS: i64 = 160;

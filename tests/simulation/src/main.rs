@@ -5,12 +5,7 @@ use std::thread::available_parallelism;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use mimalloc::MiMalloc;
 use simulation::{DEFECTS, Outcome, Reached, run, run_many, shrink, trace};
-
-/// A seed is a great many small values: it runs half as fast again with this allocator as with the system's.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// So many seeds reach everything often enough.
 const ENOUGH: u64 = 1_000;

@@ -5,6 +5,7 @@
     reason = "the stories' own helpers fail as their tests do"
 )]
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use stories::{Story, name, text};
 use tandem::identifier::PlatformId;
@@ -65,6 +66,39 @@ async fn an_account_without_an_external_id_is_counted_and_comes_in_once_it_has_o
     story.routine_sync().await.unwrap();
     let id = platform_id(&story, Object::Account, &nameless);
     assert_eq!(id.as_deref(), Some("A-NEW"));
+}
+
+#[tokio::test]
+async fn an_account_names_its_parent_as_it_is_since_the_same_full_sync() {
+    let story = Story::begin(20, json!({})).await.unwrap();
+    let create = |name: &str| {
+        let values = account(name, &json!(name));
+        story.zoho_creates("Accounts", &values).unwrap()
+    };
+    let (child, parent) = (create("CHILD"), create("PARENT"));
+    let under = json!({ "Parent_Account": { "id": parent } });
+    story.zoho_edits("Accounts", &child, &under).unwrap();
+    story.full_sync().await.unwrap();
+    let named = || {
+        let record = story.record_of(Object::Account, &child).unwrap();
+        let parent = record.fields[&name("parent")].as_reference().unwrap();
+        parent.platform_id.as_ref().map(ToString::to_string)
+    };
+    assert_eq!(named().as_deref(), Some("PARENT"));
+    // Another record, and then none: another account has its external id and came first.
+    let first = story.present(Object::Account).pop_first().unwrap();
+    let taken = platform_id(&story, Object::Account, &first).unwrap();
+    for (external, expected) in [("RENAMED", Some("RENAMED")), (taken.as_str(), None)] {
+        let renamed = json!({ "External_ID": external });
+        story.zoho_edits("Accounts", &parent, &renamed).unwrap();
+        story.pass(SignedDuration::from_mins(15));
+        story.full_sync().await.unwrap();
+        assert_eq!(named().as_deref(), expected);
+        let before = story.writes();
+        story.full_sync().await.unwrap();
+        let after = story.writes();
+        assert_eq!((after.records, after.links), (before.records, before.links));
+    }
 }
 
 #[tokio::test]

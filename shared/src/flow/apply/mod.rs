@@ -3,6 +3,7 @@
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ use crate::run::{Counter, Counters};
 
 use super::Error;
 use super::job::Job;
+use super::reading;
 pub(in crate::flow) use settle::owner;
 use settle::{Page, Settled};
 
@@ -217,6 +219,8 @@ async fn apply_once(
     // Records are stored by now. The log, what waits and the marks of what is to be calculated come next, the links last: until a row's link says that it was applied, it is
     // applied again, and everything before is repeated to the same effect. So it goes for the rows that came through, if others failed.
     store.write(&batch.entries).await?;
+    let referring = referring(job, plan, &batch.renamed).await?;
+    batch.awaiting.extend(referring);
     store
         .await_references(job.id(), plan.object, &batch.awaiting)
         .await?;
@@ -264,6 +268,31 @@ pub(in crate::flow) async fn save_links(
         .buffer_unordered(WRITERS)
         .try_collect()
         .await?)
+}
+
+/// The records of the same object that refer to rows which are other records from now on, or none: they may have been read before, by the names
+/// of then. What is of another object is read in a later stage.
+async fn referring(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    renamed: &[ZohoId],
+) -> Result<Vec<PlatformId>, Error> {
+    let mut found = Vec::new();
+    if renamed.is_empty() {
+        return Ok(found);
+    }
+    let hidden = reading::hidden(job, plan.object).await?;
+    for field in plan
+        .own_references()
+        .filter(|field| !hidden.contains(*field))
+    {
+        let mut pages = pin!(reading::referring(job, plan, field, renamed));
+        while let Some(rows) = pages.try_next().await? {
+            let links = own_links(job, plan.object, &rows).await?;
+            found.extend(links.values().filter_map(Link::platform_id).cloned());
+        }
+    }
+    Ok(found)
 }
 
 /// The instant up to which the routine sync has brought in everything that Zoho flagged as changed with this very plan.
@@ -327,6 +356,7 @@ pub(in crate::flow) struct Relinked {
 struct Batch {
     entries: Vec<Entry>,
     awaiting: Vec<PlatformId>,
+    renamed: Vec<ZohoId>,
     touched: BTreeSet<PlatformId>,
     candidates: Vec<Candidate>,
     links: Vec<Relinked>,
@@ -380,6 +410,8 @@ impl Batch {
         }
         self.entries.extend(settled.entries);
         self.awaiting.extend(settled.awaiting);
+        self.renamed
+            .extend(settled.renames.then_some(settled.link.zoho_id));
         self.touched.extend(settled.touched);
         if settled.link.dependants == Dependants::Due {
             self.announce.push(settled.link.clone());

@@ -52,6 +52,8 @@ pub(super) struct Settled {
     pub(super) entries: Vec<Entry>,
     /// The record, where it refers to something that is not there yet.
     pub(super) awaiting: Option<PlatformId>,
+    /// Whether what refers to the row named another record until now, or may have.
+    pub(super) renames: bool,
     /// How many of its values could not be converted.
     pub(super) faults: u64,
     /// The Zoho fields that changed although Zoho had not flagged the record as changed: formulas, roll-ups.
@@ -90,6 +92,9 @@ impl Page<'_> {
                 return Err(error);
             }
         };
+        settled.renames = asked
+            .link
+            .is_some_and(|link| link.known_as().is_some() && link.named() != settled.link.named());
         settled.relinks |= aside.intended.is_some();
         settled.over = aside.intended.or(settled.over);
         settled.entries.extend(aside.entries);
@@ -212,6 +217,7 @@ impl Page<'_> {
             counter,
             entries: Vec::new(),
             awaiting: None,
+            renames: false,
             touched: BTreeSet::new(),
             faults: 0,
             unflagged: Vec::new(),
