@@ -29,5 +29,10 @@ pub mod session;
 pub mod work;
 pub mod writeback;
 
+use jiff::SignedDuration;
+
 pub use error::Error;
 pub use session::Session;
+
+/// Longer than it takes until a message comes again whose worker was cut off.
+const REDELIVERED: SignedDuration = SignedDuration::from_hours(24);

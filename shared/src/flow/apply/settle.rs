@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::flow::Error;
 use crate::flow::job::Job;
+use crate::flow::{Error, REDELIVERED};
 use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::{Entry, Outcome};
 use crate::mapping::{Fault, FieldPlan};
@@ -20,9 +20,6 @@ use super::{Mode, ToMerge, has_open_reference};
 
 /// How often a record that somebody else wrote meanwhile is read again.
 const ATTEMPTS: usize = 5;
-
-/// Longer than it takes until a message comes again whose worker was cut off.
-const REDELIVERED: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is known while a page's rows are settled.
 pub(super) struct Page<'a> {

@@ -19,7 +19,7 @@ use crate::mapping::FieldPlan;
 use crate::message::{Version, Writeback};
 use crate::object::Object;
 use crate::port::{CrmError, Ports};
-use crate::record::{Parked, Record};
+use crate::record::{Action, Parked, Record};
 use crate::row::Outgoing;
 use crate::value::Fields;
 
@@ -27,7 +27,7 @@ use super::job::{Deadline, Job};
 use super::lease::{self, Lease};
 use super::poll::push_messages;
 use super::work::LONGEST_DELAY;
-use super::{Error, creation, edits};
+use super::{Error, REDELIVERED, creation, edits};
 
 /// The most records of one write (Zoho CRM v8, insert and update records).
 const GROUP: usize = 100;
@@ -230,7 +230,28 @@ pub async fn push(job: &Job<'_>, object: Object, ids: &[PlatformId]) -> Result<(
             "{object}s are never written to Zoho"
         )));
     }
+    tell_again(job, object, ids).await?;
     Push::of(job, object, Tries::Waiting).carry(ids).await
+}
+
+/// Writes the lines in the log of what went to Zoho lately: whoever brought it there may have been cut off between the records and their lines,
+/// and then the message comes again.
+async fn tell_again(job: &Job<'_>, object: Object, ids: &[PlatformId]) -> Result<(), Error> {
+    let records = job.ports.store.records(job.id(), object, ids).await?;
+    let since = job.ports.clock.now() - REDELIVERED;
+    let pushed = |record: &&Record| {
+        let action = record.change.as_ref().map(|change| change.action);
+        matches!(action, Some(Action::Pushed | Action::CreatedInZoho)) && record.updated_at >= since
+    };
+    let lines: Vec<Entry> = records
+        .iter()
+        .filter(pushed)
+        .filter_map(|record| Entry::of_change(record, job.retention()))
+        .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    Ok(job.ports.store.write(&lines).await?)
 }
 
 /// Tries what is parked once more, from a page on (W7). A record stays parked until its edits went to Zoho: whoever looks meanwhile sees why
