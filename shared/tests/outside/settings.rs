@@ -3,6 +3,7 @@
 use garble::{cases, json, json_text};
 use jiff::Timestamp;
 use proptest::prelude::*;
+use serde_json::Value;
 use tandem::calculation;
 use tandem::connection::Connection;
 use tandem::mapping::FieldPlan;
@@ -10,6 +11,14 @@ use tandem::object::Object;
 use tandem::settings::Settings;
 
 use super::full_settings;
+
+#[test]
+fn a_number_of_many_digits_means_the_same_after_it_was_stored() {
+    let digits = "9".repeat(154);
+    let number: Value = serde_json::from_str(&digits).unwrap();
+    let read: Value = serde_json::from_str(&number.to_string()).unwrap();
+    assert_eq!(read, number);
+}
 
 proptest! {
     #![proptest_config(cases(512))]
