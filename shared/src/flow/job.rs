@@ -12,11 +12,12 @@ use crate::mapping::FieldPlan;
 use crate::merge::Moment;
 use crate::object::Object;
 use crate::port::{CrmError, Ports, SettingsVersion};
+use crate::record::Record;
 
-use super::Error;
 use super::calculate::Desk;
 use super::reading::Known;
 use super::session::Session;
+use super::{Error, REDELIVERED};
 
 /// Until when an invocation may work; what is left goes on in another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +128,16 @@ impl<'a> Job<'a> {
     #[must_use]
     pub fn must_hand_over(&self) -> bool {
         self.deadline.is_near(self.ports.clock.now())
+    }
+
+    /// The line in the log about a record's last change, if that was lately: whoever changed it may have been cut off between the record and
+    /// the line. Written twice it is one line.
+    #[must_use]
+    pub fn late_line(&self, record: &Record) -> Option<Entry> {
+        let lately = record.updated_at >= self.ports.clock.now() - REDELIVERED;
+        lately
+            .then(|| Entry::of_change(record, self.retention()))
+            .flatten()
     }
 
     /// Writes a line about something else than a record's change.

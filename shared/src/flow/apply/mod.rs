@@ -219,8 +219,8 @@ async fn apply_once(
     // Records are stored by now. The log, what waits and the marks of what is to be calculated come next, the links last: until a row's link says that it was applied, it is
     // applied again, and everything before is repeated to the same effect. So it goes for the rows that came through, if others failed.
     store.write(&batch.entries).await?;
-    let referring = referring(job, plan, &batch.renamed).await?;
-    batch.awaiting.extend(referring);
+    let naming = records_naming(job, plan, &batch.renamed).await?;
+    batch.awaiting.extend(naming);
     store
         .await_references(job.id(), plan.object, &batch.awaiting)
         .await?;
@@ -272,7 +272,7 @@ pub(in crate::flow) async fn save_links(
 
 /// The records of the same object that refer to rows which are other records from now on, or none: they may have been read before, by the names
 /// of then. What is of another object is read in a later stage.
-async fn referring(
+async fn records_naming(
     job: &Job<'_>,
     plan: &FieldPlan,
     renamed: &[ZohoId],

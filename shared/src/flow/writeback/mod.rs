@@ -27,7 +27,7 @@ use super::job::{Deadline, Job};
 use super::lease::{self, Lease};
 use super::poll::push_messages;
 use super::work::LONGEST_DELAY;
-use super::{Error, REDELIVERED, creation, edits};
+use super::{Error, creation, edits};
 
 /// The most records of one write (Zoho CRM v8, insert and update records).
 const GROUP: usize = 100;
@@ -230,28 +230,7 @@ pub async fn push(job: &Job<'_>, object: Object, ids: &[PlatformId]) -> Result<(
             "{object}s are never written to Zoho"
         )));
     }
-    tell_again(job, object, ids).await?;
     Push::of(job, object, Tries::Waiting).carry(ids).await
-}
-
-/// Writes the lines in the log of what went to Zoho lately: whoever brought it there may have been cut off between the records and their lines,
-/// and then the message comes again.
-async fn tell_again(job: &Job<'_>, object: Object, ids: &[PlatformId]) -> Result<(), Error> {
-    let records = job.ports.store.records(job.id(), object, ids).await?;
-    let since = job.ports.clock.now() - REDELIVERED;
-    let pushed = |record: &&Record| {
-        let action = record.change.as_ref().map(|change| change.action);
-        matches!(action, Some(Action::Pushed | Action::CreatedInZoho)) && record.updated_at >= since
-    };
-    let lines: Vec<Entry> = records
-        .iter()
-        .filter(pushed)
-        .filter_map(|record| Entry::of_change(record, job.retention()))
-        .collect();
-    if lines.is_empty() {
-        return Ok(());
-    }
-    Ok(job.ports.store.write(&lines).await?)
 }
 
 /// Tries what is parked once more, from a page on (W7). A record stays parked until its edits went to Zoho: whoever looks meanwhile sees why
@@ -331,10 +310,11 @@ impl<'a> Push<'a> {
     }
 
     async fn carry(&self, ids: &[PlatformId]) -> Result<(), Error> {
-        let (members, outside): (Vec<Record>, Vec<Record>) = self
-            .waiting(ids)
-            .await?
+        let records = self.records(ids).await?;
+        self.tell_again(&records).await?;
+        let (members, outside): (Vec<Record>, Vec<Record>) = records
             .into_iter()
+            .filter(|record| self.waits(record))
             .partition(|record| self.is_member(record));
         for record in outside {
             let remedy = "it is in none of the segments that are written to Zoho: put it into one, or select one of its segments";
@@ -359,6 +339,24 @@ impl<'a> Push<'a> {
             self.update(group.to_vec()).await?;
         }
         self.wake(unlinked).await
+    }
+
+    /// Writes the lines in the log of what went to Zoho lately: whoever brought it there may have been cut off between the records and their
+    /// lines, and then the message comes again.
+    async fn tell_again(&self, records: &[Record]) -> Result<(), Error> {
+        let pushed = |record: &&Record| {
+            let action = record.change.as_ref().map(|change| change.action);
+            matches!(action, Some(Action::Pushed | Action::CreatedInZoho))
+        };
+        let lines: Vec<Entry> = records
+            .iter()
+            .filter(pushed)
+            .filter_map(|record| self.job.late_line(record))
+            .collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        Ok(self.job.ports.store.write(&lines).await?)
     }
 
     /// Looks for records in Zoho and creates those that it does not have; which were there already. One function at a time does so: what
@@ -395,14 +393,22 @@ impl<'a> Push<'a> {
         Ok(found.into_iter().map(|record| record.id).collect())
     }
 
-    async fn waiting(&self, ids: &[PlatformId]) -> Result<Vec<Record>, Error> {
+    async fn records(&self, ids: &[PlatformId]) -> Result<Vec<Record>, Error> {
         let store = &self.job.ports.store;
-        let mut records = store.records(self.job.id(), self.plan.object, ids).await?;
-        records.retain(|record| match self.tries {
+        Ok(store.records(self.job.id(), self.plan.object, ids).await?)
+    }
+
+    async fn waiting(&self, ids: &[PlatformId]) -> Result<Vec<Record>, Error> {
+        let mut records = self.records(ids).await?;
+        records.retain(|record| self.waits(record));
+        Ok(records)
+    }
+
+    fn waits(&self, record: &Record) -> bool {
+        match self.tries {
             Tries::Waiting => record.wants_push(),
             Tries::Parked => !record.pending.is_empty() && record.removed.is_none(),
-        });
-        Ok(records)
+        }
     }
 
     fn is_member(&self, record: &Record) -> bool {

@@ -1,9 +1,12 @@
 //! Groups: one bad record, a call refused as a whole, automations, what it costs (W5).
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use tandem::flow::{edits, poll};
 use tandem::message::Edit;
 use tandem::object::Object;
+use tandem_memory::{Fault, When};
 
 use super::*;
 
@@ -57,6 +60,30 @@ async fn a_call_refused_as_a_whole_is_halved_until_the_culprit_is_found() {
     story.deliver().await.unwrap();
     assert_eq!(count(&story, "Contacts", "Phone", "16"), 15);
     assert_eq!(story.log("parked").len(), 1);
+}
+
+#[tokio::test]
+async fn a_group_whose_lines_were_not_written_has_them_once_its_message_comes_again() {
+    let story = Story::begin(24, editable()).await.unwrap();
+    story.full_sync().await.unwrap();
+    let contacts = edit_all(&story, 3, json!({ "phone": "3" })).await;
+    let held = story.world.queue.take_writeback().unwrap();
+    let faults = &story.world.faults;
+    faults.on("save_record", 3, Fault::Crash(When::After));
+    let died = faults.run(story.handle_writeback(&held.message)).await;
+    assert!(died.is_err(), "{died:?}");
+    faults.clear();
+    assert!(story.log("pushed").is_empty());
+    story.handle_writeback(&held.message).await.unwrap();
+    story.handle_writeback(&held.message).await.unwrap();
+    let told: BTreeSet<_> = story
+        .log("pushed")
+        .into_iter()
+        .filter_map(|entry| entry.record)
+        .map(|id| id.to_string())
+        .collect();
+    assert_eq!(told, contacts.into_iter().map(|(_, id)| id).collect());
+    assert_eq!(story.log("pushed").len(), 3);
 }
 
 #[tokio::test]
