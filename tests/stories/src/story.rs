@@ -150,10 +150,7 @@ impl Story {
     }
 
     /// The customer's administrator grants access: an access token and a refresh token.
-    ///
-    /// # Errors
-    /// When there is no such data centre or organisation.
-    pub fn issue(&self, spec: &OrganisationSpec) -> Result<(String, String)> {
+    fn issue(&self, spec: &OrganisationSpec) -> Result<(String, String)> {
         let centre: DataCentre = spec.dc.parse()?;
         let mut model = self.zoho.model();
         model.oauth.register(Client {

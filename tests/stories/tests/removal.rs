@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -119,6 +121,35 @@ async fn what_came_back_in_zoho_just_now_survives_the_approval() {
     story.zoho_restores("Accounts", &deleted).unwrap();
     assert_eq!(approve(&story, Object::Account).await, 5);
     assert!(story.present(Object::Account).contains(&deleted));
+}
+
+#[tokio::test]
+async fn what_a_routine_sync_reads_while_its_removal_is_carried_out_stays_removed() {
+    let (story, leaving) = with_a_hold().await;
+    let edited = leaving.first().unwrap();
+    let renamed = json!({ "Account_Name": "Renamed" });
+    story.zoho_edits("Accounts", edited, &renamed).unwrap();
+    // The yes comes when the sync has read the row, its link and its record, and is about to store it.
+    let (ports, connection) = (story.ports(), story.connection());
+    let decided = Arc::new(AtomicBool::new(false));
+    let once = decided.clone();
+    story.world.faults.last(move |call| {
+        let now = call.operation == "save_record" && !once.swap(true, Ordering::Relaxed);
+        let (ports, connection) = (ports.clone(), connection.clone());
+        Box::pin(async move {
+            if now {
+                let deadline = Deadline(Timestamp::MAX);
+                let approved = removal::approve(&ports, &connection, Object::Account, deadline);
+                assert_eq!(approved.await.unwrap().get(Counter::Removed), 6);
+            }
+        })
+    });
+    let ran = story.routine_sync().await.unwrap();
+    assert!(decided.load(Ordering::Relaxed));
+    assert_eq!(ran.count(Object::Account, Counter::Restored), 0);
+    assert!(story.present(Object::Account).is_disjoint(&leaving));
+    story.full_sync().await.unwrap();
+    assert!(story.present(Object::Account).is_disjoint(&leaving));
 }
 
 #[tokio::test]

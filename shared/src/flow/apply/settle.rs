@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::flow::Error;
 use crate::flow::job::Job;
-use crate::flow::{Error, REDELIVERED};
 use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::{Entry, Outcome};
 use crate::mapping::{Fault, FieldPlan};
@@ -123,6 +123,11 @@ impl Page<'_> {
                 self.part(asked, linked, &identity, aside).await?;
                 return Ok(self.duplicate(asked, &identity, owner));
             }
+            let removed = |record: &Record| record.removed.is_some();
+            if !asked.admitted && linked == Some(&identity) && known.as_ref().is_some_and(removed) {
+                // Removed since the link was read, by whoever marks the link; only a row in scope brings it back.
+                return Ok(self.left_alone(asked, Counter::OutOfScope));
+            }
             let enriches = self.job.settings.settings.source_mode == SourceMode::EnrichOnly;
             if known.is_none() && enriches && self.plan.object != Object::User {
                 let standing = Standing::Unknown(identity.clone());
@@ -166,7 +171,10 @@ impl Page<'_> {
             settled
                 .touched
                 .extend(was_at.filter(|_| brought.changed).into_iter().flatten());
-            settled.entries.extend(self.line(&saved, brought.changed));
+            settled.entries.extend(match brought.changed {
+                true => Entry::of_change(&saved, self.job.retention()),
+                false => self.job.late_line(&saved),
+            });
             if brought.changed && brought.counter == Counter::Updated && self.is_unflagged(asked) {
                 settled.unflagged = self.changed_fields(&saved);
             }
@@ -251,14 +259,20 @@ impl Page<'_> {
         settled
     }
 
-    /// A row whose record the table does not take. Its link stays as it is, so that the row is looked at again.
-    fn too_large(&self, asked: &ToMerge<'_>, identity: &PlatformId) -> Settled {
+    /// A row that is not brought in. Its link stays as it is, so that the row is looked at again.
+    fn left_alone(&self, asked: &ToMerge<'_>, counter: Counter) -> Settled {
         let standing = asked
             .link
             .map_or(Standing::Unmatched, |link| link.standing.clone());
-        let mut settled = self.settled(asked, standing, Counter::TooLarge);
+        let mut settled = self.settled(asked, standing, counter);
         settled.relinks = false;
         settled.link.dependants = Dependants::Asked;
+        settled
+    }
+
+    /// A row whose record the table does not take.
+    fn too_large(&self, asked: &ToMerge<'_>, identity: &PlatformId) -> Settled {
+        let mut settled = self.left_alone(asked, Counter::TooLarge);
         let reason = "the record is larger than the table takes: map fewer or shorter text fields";
         settled.entries.push(Entry {
             outcome: Outcome::Parked,
@@ -361,20 +375,11 @@ impl Page<'_> {
 
     /// A record as its next version that changes nothing, once the line of the version before is in the log.
     fn as_it_was(&self, record: Record, settled: &mut Settled) -> Record {
-        settled.entries.extend(self.line(&record, false));
+        settled.entries.extend(self.job.late_line(&record));
         Record {
             change: None,
             ..record
         }
-    }
-
-    /// The line in the log about a record's last change. Also when it did not change just now, but lately: whoever changed it may have been cut
-    /// off between the record and the line.
-    fn line(&self, record: &Record, changed: bool) -> Option<Entry> {
-        let lately = record.updated_at >= self.moment.now - REDELIVERED;
-        (changed || lately)
-            .then(|| Entry::of_change(record, self.job.retention()))
-            .flatten()
     }
 
     /// Whether the row comes to hold its record in scope, which it did not before. Its record is then stored although it may be as it was:
