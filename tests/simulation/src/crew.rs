@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use futures::task::noop_waker_ref;
 use jiff::{SignedDuration, Timestamp};
+use tandem::flow::connect::Finished;
 use tandem::flow::edits::EditAnswer;
 use tandem::flow::{Error, poll::Ticked};
 use tandem::message::{Edit, Work, Writeback};
@@ -22,6 +23,8 @@ pub(crate) enum Came {
     Worked(Held<Work>, Result<(), Error>),
     Wrote(Vec<Held<Writeback>>, Result<(), Error>),
     Answered(Asked, Result<Vec<EditAnswer>, Error>),
+    /// What came of a customer's visit to Zoho, each time that the browser came back.
+    Returned(Result<Vec<Finished>, Error>),
     /// What a person did in the console.
     Operated(Result<(), Error>),
 }
@@ -167,7 +170,12 @@ impl Came {
                 let accepted = answers.iter().filter(|answer| answer.accepted).count();
                 format!("accepts {accepted} of {} edits", answers.len())
             }
-            Self::Answered(_, Err(error)) => format!("fails: {error}"),
+            Self::Returned(Ok(finished)) => match finished.first() {
+                Some(Finished::Connected(_)) => "is connected".to_owned(),
+                Some(Finished::Refused { refusal, .. }) => format!("is refused: {refusal}"),
+                None => "is not sent back".to_owned(),
+            },
+            Self::Answered(_, Err(error)) | Self::Returned(Err(error)) => format!("fails: {error}"),
             Self::Worked(_, result) | Self::Wrote(_, result) | Self::Operated(result) => {
                 said(&result.as_ref().copied())
             }

@@ -42,7 +42,6 @@ pub(crate) struct Scene<'a> {
 /// A connection, and what was asked of it.
 pub(crate) struct Side {
     pub(crate) story: Story,
-    pub(crate) spec: OrganisationSpec,
     /// What the platform made: by object and platform id, what finds it in Zoho.
     pub(crate) made: BTreeMap<(Object, String), String>,
     /// What people deleted in Zoho, by module.
@@ -166,7 +165,6 @@ impl<'a> Scene<'a> {
             past.created.extend(deleted.iter().cloned());
             sides.push(Side {
                 story,
-                spec,
                 made: BTreeMap::new(),
                 deleted,
                 settings: vec![document],

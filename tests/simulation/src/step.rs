@@ -49,7 +49,7 @@ pub enum Step {
     TokenExpires(u64),
     /// The customer revokes the grant.
     Revokes(u64),
-    /// The customer grants access again.
+    /// The customer goes to Zoho to grant access again.
     Reconnects(u64),
     /// An operator pauses a connection, or switches it on again.
     Pauses(u64),

@@ -41,7 +41,7 @@ pub(crate) async fn after_the_storm(hand: &mut Hand<'_>, seed: u64) -> Result<()
     let mut dice = Dice::new(seed);
     // Whoever is at it comes to an end before the customers connect again.
     hand.comes_to_rest(&mut dice)?;
-    hand.switches_all_on().await?;
+    hand.switches_all_on(&mut dice).await?;
     hand.drain(&mut dice).await.context("draining")?;
     recorder.say(|| "both sides at once".to_owned());
     hand.duels(&mut dice).await.context("both sides at once")?;

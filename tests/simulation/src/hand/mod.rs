@@ -1,5 +1,6 @@
 //! The hand that lets things happen.
 
+mod customer;
 mod duel;
 mod faults;
 mod operator;
@@ -132,10 +133,7 @@ impl<'a> Hand<'a> {
                 let mut model = self.scene.zoho.model();
                 model.oauth.revoke_all(organisation, true) > 0
             }
-            Step::Reconnects(_) => {
-                let side = self.side(&mut dice);
-                self.reconnects(side).await?
-            }
+            Step::Reconnects(_) => self.visits_zoho(&mut dice),
             Step::Pauses(_) => {
                 let side = self.side(&mut dice);
                 self.pauses(side).await?
@@ -307,10 +305,12 @@ impl<'a> Hand<'a> {
             Came::Worked(held, result) => self.worked(&held, result),
             Came::Wrote(held, result) => self.wrote(&held, result),
             Came::Answered(asked, Ok(answers)) => self.answered(&asked, &answers),
+            Came::Returned(Ok(finished)) => self.returned(&finished),
             // Whoever gets no answer asks again, or not; an edit that was stored is swept.
             Came::Answered(_, Err(error))
             | Came::Ticked(_, Err(error))
             | Came::Started(Err(error))
+            | Came::Returned(Err(error))
             | Came::Operated(Err(error)) => self.reached.failed(&error),
             Came::Ticked(Due::Full, Ok(ticked)) if ticked.started > 0 => {
                 self.reached.count("the planner started a full sync");

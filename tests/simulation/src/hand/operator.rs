@@ -6,54 +6,13 @@ use tandem::connection::{Connection, Status};
 use tandem::credit::{self, Bucket, Spender, Spent};
 use tandem::flow::removal;
 use tandem::object::Object;
-use tandem::port::{Connections as _, Coordination as _, Vault as _};
-use tandem::secret::{Secret, Tokens};
+use tandem::port::{Connections as _, Coordination as _};
 
 use super::Hand;
 use crate::crew::Came;
 use crate::dice::Dice;
 
 impl Hand<'_> {
-    /// The customer grants access again: newer tokens, and a connection that was switched on goes on. Not while a function renews the tokens.
-    pub(crate) async fn reconnects(&mut self, side: usize) -> Result<bool> {
-        let world = self.scene.world.clone();
-        let side = self.at(side);
-        let id = side.story.connection();
-        let (now, holder) = (world.now(), "the customer");
-        let until = now.checked_add(SignedDuration::from_secs(90))?;
-        if !world.store.lease(&id, "token", holder, now, until).await? {
-            return Ok(false);
-        }
-        let (access, refresh) = side.story.issue(&side.spec)?;
-        let before = world.vault.tokens(&id).await?;
-        let tokens = Tokens {
-            refresh: Secret::new(refresh),
-            access: Secret::new(access),
-            expires_at: world.now().checked_add(SignedDuration::from_hours(1))?,
-            generation: before.map_or(1, |tokens| tokens.generation + 1),
-        };
-        world.vault.keep_tokens(&id, &tokens).await?;
-        world.store.release(&id, "token", holder).await?;
-        let connection = world
-            .store
-            .connection(&id)
-            .await?
-            .context("no connection")?;
-        if connection.status == Status::NeedsReconnect {
-            let status = match connection.routine_due_at {
-                Some(_) => Status::Enabled,
-                None => Status::Paused,
-            };
-            let again = Connection {
-                status,
-                reason: None,
-                ..connection
-            };
-            world.store.save_connection(again).await?;
-        }
-        Ok(true)
-    }
-
     /// A paused connection is switched on again, an enabled one is paused.
     pub(crate) async fn pauses(&mut self, side: usize) -> Result<bool> {
         let world = &self.scene.world;
@@ -88,15 +47,20 @@ impl Hand<'_> {
     }
 
     /// Everybody is connected and switched on.
-    pub(crate) async fn switches_all_on(&mut self) -> Result<()> {
+    pub(crate) async fn switches_all_on(&mut self, dice: &mut Dice) -> Result<()> {
         // The lease of a function that was killed runs out.
         self.pass(SignedDuration::from_mins(2));
         for side in 0..self.scene.sides.len() {
-            let reconnected = self.reconnects(side).await?;
-            ensure!(reconnected, "somebody renews tokens for ever");
+            self.grants(side, dice);
+            self.comes_to_rest(dice)?;
             let id = self.at(side).story.connection();
             let connection = self.scene.world.store.connection(&id).await?;
-            if connection.is_some_and(|connection| connection.status == Status::Paused) {
+            let status = connection.context("no connection")?.status;
+            ensure!(
+                matches!(status, Status::Enabled | Status::Paused),
+                "C1: {id} is {status:?}, although its customer connected it again"
+            );
+            if status == Status::Paused {
                 self.pauses(side).await?;
             }
         }
@@ -154,10 +118,14 @@ impl Hand<'_> {
     pub(super) async fn spends(&mut self, side: usize, dice: &mut Dice) -> Result<bool> {
         let id = self.at(side).story.connection();
         let now = self.scene.world.now();
-        let shares = [0.79, 0.9, 0.97, 1.0];
-        let share = dice.pick(&shares).copied().unwrap_or(1.0);
-        let credits = (45_000.0 * share) as u64;
+        let percents = [79, 90, 97, 100];
+        let percent = dice.pick(&percents).copied().unwrap_or(100);
         let store = &self.scene.world.store;
+        let connection = store.connection(&id).await?.context("no connection")?;
+        let organisation = connection.organisation.context("no organisation")?;
+        let settings = store.settings(&id).await?.settings;
+        let ceiling = credit::ceiling(organisation.daily_credits, settings.credit_share);
+        let credits = ceiling * percent / 100;
         let hours = store.credits_spent(&id, Bucket::day_before(now)).await?;
         let more = credits.saturating_sub(credit::spent(&hours).total());
         let spent = Spent {
