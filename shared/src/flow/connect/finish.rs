@@ -144,7 +144,7 @@ async fn come_back(
         return Err(match code.as_str() {
             "access_denied" => Refusal::Denied,
             code => Refusal::ZohoError {
-                code: code.chars().take(100).collect(),
+                code: is_code(code).then(|| code.to_owned()),
             },
         }
         .into());
@@ -191,6 +191,12 @@ async fn come_back(
     };
     lease.release().await;
     admitted
+}
+
+/// Whether a text can be an error's code, and is nothing else that came in its place, such as a secret: it goes into the page and the log.
+fn is_code(text: &str) -> bool {
+    let is_part = |char: char| char.is_ascii_alphabetic() || char == '_';
+    text.len() <= 60 && text.chars().all(is_part)
 }
 
 /// The connection, if it may be connected.

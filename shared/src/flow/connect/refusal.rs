@@ -27,8 +27,8 @@ pub enum Refusal {
     Denied,
     /// Zoho came back with another error than a no.
     ZohoError {
-        /// Zoho's code.
-        code: String,
+        /// Zoho's code, if what came can be one.
+        code: Option<String>,
     },
     /// The accounts server is none of Zoho's.
     ForeignAccountsServer {
@@ -116,7 +116,15 @@ impl fmt::Display for Refusal {
             ),
             Self::OtherBrowser => write!(formatter, "The connection was begun in another browser."),
             Self::Denied => write!(formatter, "Access was not granted in Zoho."),
-            Self::ZohoError { code } => write!(formatter, "Zoho came back with the error {code}."),
+            Self::ZohoError { code: Some(code) } => {
+                write!(formatter, "Zoho came back with the error {code}.")
+            }
+            Self::ZohoError { code: None } => {
+                write!(
+                    formatter,
+                    "Zoho came back with an error that is none of its codes."
+                )
+            }
             Self::ForeignAccountsServer { given } => write!(
                 formatter,
                 "The way back names {given:?}, which is none of Zoho's accounts servers. Nothing was sent there."
