@@ -207,3 +207,17 @@ async fn a_token_that_somebody_renewed_already_is_taken_over() {
     slow.count(Count::all(Object::Account)).await.unwrap();
     assert_eq!(story.zoho.calls_of("refresh"), 1);
 }
+
+#[tokio::test]
+async fn a_token_that_somebody_renewed_earlier_may_be_as_useless_as_the_own() {
+    let story = Story::begin().await;
+    let slow = story.session().await;
+    slow.count(Count::all(Object::Account)).await.unwrap();
+    story.zoho.expire_tokens();
+    story.work().await.unwrap();
+    // By now Zoho has forgotten that one, too.
+    story.zoho.expire_tokens();
+    slow.count(Count::all(Object::Account)).await.unwrap();
+    assert_eq!(story.zoho.calls_of("refresh"), 2);
+    assert_eq!(story.connection("acme").await.status, Status::Enabled);
+}

@@ -273,8 +273,8 @@ impl Session {
         self.write_down(&mut turn).await
     }
 
-    /// Makes a call with a usable token. A token that Zoho does not accept (401) is renewed once and the call made once more, which is
-    /// safe for a write too: a call without a valid token does nothing.
+    /// Makes a call with a usable token. A token that Zoho does not accept (401) is renewed and the call made again, which is safe for a write
+    /// too: a call without a valid token does nothing.
     async fn call<T, F, A>(&self, price: u64, ask: F) -> Result<Reply<T>, Error>
     where
         F: Fn(Arc<dyn Crm>, Caller) -> A,
@@ -283,21 +283,20 @@ impl Session {
         let mut turn = self.turn.lock().await;
         self.may_call().await?;
         self.afford(&mut turn).await?;
-        let first = self.pass().await?;
-        let refused = first.generation;
-        let mut answer = self.attempt(&mut turn, price, &ask, first.caller).await?;
-        if let Err(CrmError::Unauthorised { .. }) = answer {
-            let second = self.pass_in_place_of(refused).await?;
-            let refused = second.generation;
-            answer = self.attempt(&mut turn, price, &ask, second.caller).await?;
-            if let Err(CrmError::Unauthorised { code }) = &answer {
-                return Err(self.refused_twice(refused, code).await);
+        let mut pass = self.pass().await?;
+        loop {
+            let (generation, is_new) = (pass.generation, pass.is_new);
+            match self.attempt(&mut turn, price, &ask, pass.caller).await? {
+                Ok(reply) => return Ok(reply),
+                Err(CrmError::Unauthorised { code }) if is_new => {
+                    return Err(self.refused_new(generation, &code).await);
+                }
+                Err(CrmError::Unauthorised { .. }) => {
+                    pass = self.pass_in_place_of(generation).await?;
+                }
+                Err(CrmError::Throttled { after }) => return Err(self.pause(after).await),
+                Err(error) => return Err(error.into()),
             }
-        }
-        match answer {
-            Ok(reply) => Ok(reply),
-            Err(CrmError::Throttled { after }) => Err(self.pause(after).await),
-            Err(error) => Err(error.into()),
         }
     }
 

@@ -28,6 +28,8 @@ const NO_TOKENS: &str = "no tokens are stored for it: connect Zoho again";
 pub(super) struct State {
     tokens: Option<Tokens>,
     api: ApiDomain,
+    /// The generation of the last token that this session had made.
+    made: Option<u64>,
     /// No early renewal before this.
     renew_after: Timestamp,
     /// Zoho refuses the grant: no call is made any more.
@@ -41,6 +43,7 @@ impl State {
         Self {
             tokens: None,
             api,
+            made: None,
             renew_after: Timestamp::MIN,
             lost: None,
             paused_until: None,
@@ -52,6 +55,8 @@ impl State {
 pub(super) struct Pass {
     pub(super) caller: Caller,
     pub(super) generation: u64,
+    /// Made for this call, in place of one that Zoho did not accept. Any other may be as old as that one, whoever renewed it.
+    pub(super) is_new: bool,
 }
 
 /// Why a renewal did not happen.
@@ -94,6 +99,9 @@ impl Session {
         match state.tokens.clone() {
             Some(tokens) if tokens.generation == refused => {
                 self.renew_now(&mut state, &tokens).await?;
+                let pass = self.pass_of(&state)?;
+                let is_new = state.made == Some(pass.generation);
+                return Ok(Pass { is_new, ..pass });
             }
             // Another call of this session has renewed it meanwhile.
             Some(_) => {}
@@ -104,8 +112,8 @@ impl Session {
         self.pass_of(&state)
     }
 
-    /// Zoho accepts not even a renewed token.
-    pub(super) async fn refused_twice(&self, generation: u64, code: &str) -> Error {
+    /// Zoho accepts not even a new token.
+    pub(super) async fn refused_new(&self, generation: u64, code: &str) -> Error {
         let mut state = self.state.lock().await;
         let reason = format!(
             "Zoho does not accept the access token, not even a new one ({code}); the user who granted access may have been deactivated: \
@@ -140,6 +148,7 @@ impl Session {
                 token: tokens.access.clone(),
             },
             generation: tokens.generation,
+            is_new: false,
         })
     }
 
@@ -231,6 +240,7 @@ impl Session {
         }
         let kept = self.ports.vault.keep_tokens(&self.connection, &tokens);
         kept.await.map_err(unkept)?;
+        state.made = Some(tokens.generation);
         state.tokens = Some(tokens);
         self.follow(state, &grant).await?;
         Ok(())
