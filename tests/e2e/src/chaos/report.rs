@@ -48,6 +48,7 @@ impl Report {
         ensure!(self.failed() > 20, "hardly a call to AWS failed");
         ensure!(self.storm.zoho > 0, "no request to Zoho failed");
         ensure!(self.storm.doubled > 0, "no message came twice");
+        ensure!(self.storm.expired > 0, "no token ran out");
         Ok(())
     }
 
@@ -88,7 +89,7 @@ impl fmt::Display for Report {
         write!(
             formatter,
             "seed {}: held in {:.0} s (drained after {:.0} s); {} processes killed ({}), {} calls to AWS and {} to Zoho struck, \
-             {} messages doubled, {} dead letters sent again and {} after it, {} runs forgotten; {} differences before the next night, {} writes in the quiet \
+             {} messages doubled, tokens forgotten {} times, {} dead letters sent again and {} after it, {} runs forgotten; {} differences before the next night, {} writes in the quiet \
              night",
             self.seed,
             self.seconds,
@@ -98,6 +99,7 @@ impl fmt::Display for Report {
             self.failed(),
             self.storm.zoho,
             self.storm.doubled,
+            self.storm.expired,
             self.storm.redriven,
             self.redriven_later,
             self.forgotten,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use jiff::SignedDuration;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -51,6 +51,9 @@ const LEASES: [(&str, SignedDuration, SignedDuration); 4] = [
 /// How often somebody looks for leases of the dead and for dead letters.
 const LOOKED_FOR_EVERY: Duration = Duration::from_secs(1);
 
+/// How often Zoho forgets the access tokens. One that is forgotten as soon as it is made looks like a grant that is gone.
+const FORGOTTEN_EVERY: Duration = Duration::from_secs(4);
+
 /// What a storm did.
 #[derive(Clone, Debug, Default)]
 pub struct Struck {
@@ -64,6 +67,8 @@ pub struct Struck {
     pub doubled: u64,
     /// Dead letters sent again.
     pub redriven: u64,
+    /// How often Zoho forgot the access tokens early.
+    pub expired: u64,
 }
 
 /// A storm over a world.
@@ -85,6 +90,8 @@ impl<'a> Storm<'a> {
         let mut zoho = world.zoho()?.zoho();
         zoho.faults.storm(seed, ZOHO_FAILURES);
         zoho.faults.delay_ms = ZOHO_DELAY_MS;
+        // In minutes that pass as seconds here, tokens are renewed more often than Zoho lets anybody in ten minutes.
+        zoho.oauth.settings.limits = false;
         Ok(Self {
             turbulence,
             world,
@@ -95,7 +102,7 @@ impl<'a> Storm<'a> {
     /// Rages until it is dropped: doubles messages, kills processes, sends dead letters again, and lets the leases of the dead run out.
     pub(super) async fn rage(&self, struck: &mut Struck) -> Result<Infallible> {
         let mut random = StdRng::seed_from_u64(self.seed);
-        let mut looked = Instant::now();
+        let (mut looked, mut forgot) = (Instant::now(), Instant::now());
         let mut doubled = BTreeMap::new();
         loop {
             tokio::time::sleep(Duration::from_millis(random.random_range(50..250))).await;
@@ -117,6 +124,10 @@ impl<'a> Storm<'a> {
                 }
                 free_leases(self.world).await?;
                 looked = Instant::now();
+            }
+            if forgot.elapsed() > FORGOTTEN_EVERY {
+                struck.expired += u64::from(self.expire_tokens()?);
+                forgot = Instant::now();
             }
         }
     }
@@ -145,12 +156,20 @@ impl<'a> Storm<'a> {
         Ok(1)
     }
 
+    /// Lets Zoho forget the access tokens; false when there is none.
+    fn expire_tokens(&self) -> Result<bool> {
+        let mut zoho = self.world.zoho()?.zoho();
+        let organisation = zoho.organisations().next().context("no organisation")?.id;
+        Ok(zoho.oauth.revoke_all(organisation, false) > 0)
+    }
+
     /// Lets it pass.
     pub(super) fn end(self, struck: &mut Struck) -> Result<()> {
         struck.calls = self.turbulence.calm();
         let mut zoho = self.world.zoho()?.zoho();
         struck.zoho = zoho.faults.struck();
         zoho.faults.clear();
+        zoho.oauth.settings.limits = true;
         Ok(())
     }
 }
