@@ -70,6 +70,8 @@ pub(crate) struct Past {
     pub(crate) hidden: BTreeSet<(Object, &'static str)>,
     /// The removals to which they said yes: by object, and the full sync that found out.
     pub(crate) approved: BTreeSet<(Object, RunId)>,
+    /// Whether the customer revoked the grant.
+    pub(crate) revoked: bool,
     /// The credits that others than Tandem spent.
     pub(crate) spent: u64,
 }

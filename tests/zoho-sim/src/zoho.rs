@@ -227,7 +227,12 @@ impl Zoho {
         Ok(fault.as_ref().map_or(answer, struck))
     }
 
-    fn grant(&self, dc: DataCentre, request: &Request, now: Timestamp) -> Result<Grant, Refusal> {
+    fn grant(
+        &mut self,
+        dc: DataCentre,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Grant, Refusal> {
         let token = request
             .header_value("Authorization")
             .and_then(|value| value.strip_prefix("Zoho-oauthtoken "))

@@ -51,7 +51,7 @@ const LEASES: [(&str, SignedDuration, SignedDuration); 4] = [
 /// How often somebody looks for leases of the dead and for dead letters.
 const LOOKED_FOR_EVERY: Duration = Duration::from_secs(1);
 
-/// How often Zoho forgets the access tokens. One that is forgotten as soon as it is made looks like a grant that is gone.
+/// How often Zoho forgets the access tokens that it has seen.
 const FORGOTTEN_EVERY: Duration = Duration::from_secs(4);
 
 /// What a storm did.
@@ -160,7 +160,7 @@ impl<'a> Storm<'a> {
     fn expire_tokens(&self) -> Result<bool> {
         let mut zoho = self.world.zoho()?.zoho();
         let organisation = zoho.organisations().next().context("no organisation")?.id;
-        Ok(zoho.oauth.revoke_all(organisation, false) > 0)
+        Ok(zoho.oauth.forget_used(organisation) > 0)
     }
 
     /// Lets it pass.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 use tandem::credit::{self, Bucket};
@@ -52,10 +52,21 @@ pub(super) async fn check(hand: &Hand<'_>, side: &Side, platform: &Platform<'_>)
     }
     story.created_once(platform).context("P6")?;
     story.taken_up().context("P2")?;
+    story.given_up().context("C3")?;
     counted(hand, side).await.context("C7")
 }
 
 impl Story<'_> {
+    /// Only a grant that was revoked is given up.
+    fn given_up(&self) -> Result<()> {
+        let mut lines = self.log.iter();
+        let given_up = lines.find(|line| line.action == "needs_reconnect");
+        match given_up.filter(|_| !self.side.past.revoked) {
+            Some(line) => bail!("the grant was given up at {}: {:?}", line.at, line.reason),
+            None => Ok(()),
+        }
+    }
+
     /// Settings that a handler may have gone by that came to its end at an instant.
     fn in_force(&self, at: Timestamp, for_long: SignedDuration) -> Vec<&SettingsVersion> {
         let from = at - for_long;

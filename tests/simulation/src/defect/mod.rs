@@ -73,6 +73,7 @@ defects! {
     "W7", 300, "what is parked is never tried again", Does(|ports| queues(ports, messages::RetryForgotten));
     "R2", 5, "the removal guard is ignored", Does(|ports| tables(ports, rules::GuardIgnored));
     "C3", 12, "a lease does not run out", Does(|ports| tables(ports, turns::LeaseForEver));
+    "C3", 60, "a grant is given up where no token is to be had for a while", Does(|ports| zoho(ports, rules::BusyIsGone));
     "C7", 5, "credits are not counted", Does(|ports| tables(ports, rules::CreditsForgotten));
     "L1", 5, "what was done is not written in the log", Does(|ports| tables(ports, rules::LogForgotten));
     "F5", 4, "accounts are not marked for calculation", Does(|ports| tables(ports, rules::MarksForgotten));

@@ -3,12 +3,14 @@
 use async_trait::async_trait;
 use tandem::calculation::Mark;
 use tandem::credit::{Bucket, Spent};
+use tandem::data_centre::DataCentre;
 use tandem::identifier::{ConnectionId, Digest};
 use tandem::journal::Entry;
-use tandem::port::{Error, SettingsVersion, Store};
+use tandem::port::{Crm, CrmError, Error, Grant, SettingsVersion, Store};
 use tandem::record::{Action, Link, Record};
+use tandem::secret::{OAuthClient, Secret};
 use tandem::settings::RemovalGuard;
-use tandem_memory::layer::StoreLayer;
+use tandem_memory::layer::{CrmLayer, StoreLayer};
 
 /// A link does not say what its row said.
 pub(super) struct HashForgotten;
@@ -127,5 +129,26 @@ impl StoreLayer for SegmentsIgnored {
         let mut found = inner.settings(id).await?;
         found.settings.segments.clear();
         Ok(found)
+    }
+}
+
+/// An accounts server that has no token to give for a while passes for one that knows of no grant any more.
+pub(super) struct BusyIsGone;
+
+#[async_trait]
+impl CrmLayer for BusyIsGone {
+    async fn refresh(
+        &self,
+        inner: &dyn Crm,
+        centre: DataCentre,
+        client: &OAuthClient,
+        refresh: &Secret,
+    ) -> Result<Grant, CrmError> {
+        match inner.refresh(centre, client, refresh).await {
+            Err(CrmError::Throttled { .. }) => Err(CrmError::GrantRefused {
+                code: "Access Denied".to_owned(),
+            }),
+            answer => answer,
+        }
     }
 }

@@ -125,10 +125,11 @@ impl<'a> Hand<'a> {
                 if dice.once_in(3) {
                     model.oauth.use_up(organisation, now);
                 }
-                model.oauth.revoke_all(organisation, false) > 0
+                model.oauth.forget_used(organisation) > 0
             }
             Step::Revokes(_) => {
                 let side = self.side(&mut dice);
+                self.scene.sides[side].past.revoked = true;
                 let organisation = self.at(side).story.organisation;
                 let mut model = self.scene.zoho.model();
                 model.oauth.revoke_all(organisation, true) > 0

@@ -115,6 +115,8 @@ struct AccessToken {
     grant: Grant,
     refresh: Option<String>,
     expires: Timestamp,
+    /// Whether a call was made with it.
+    used: bool,
 }
 
 /// Zoho Accounts.
@@ -230,6 +232,15 @@ impl OAuth {
         before - self.access_tokens.len() - self.refresh_tokens.len()
     }
 
+    /// Makes the access tokens of an organisation invalid before their time that were used already; how many. One that is of no use from the
+    /// beginning is another matter: it looks like a grant that is gone.
+    pub fn forget_used(&mut self, organisation: u64) -> usize {
+        let before = self.access_tokens.len();
+        self.access_tokens
+            .retain(|token| token.grant.organisation != organisation || !token.used);
+        before - self.access_tokens.len()
+    }
+
     /// As if every refresh token of an organisation had just been used as often as it may be in ten minutes.
     pub fn use_up(&mut self, organisation: u64, now: Timestamp) {
         let tokens = self.refresh_tokens.iter_mut();
@@ -267,16 +278,19 @@ impl OAuth {
             grant,
             refresh: Some(refresh.clone()),
             expires: now + self.settings.token_life,
+            used: false,
         });
         (token, refresh)
     }
 
-    /// Whom a living access token speaks for.
-    pub(crate) fn grant(&self, token: &str, now: Timestamp) -> Option<&Grant> {
-        self.access_tokens
-            .iter()
-            .find(|known| known.token == token && now < known.expires)
-            .map(|known| &known.grant)
+    /// Whom a living access token speaks for that is used.
+    pub(crate) fn grant(&mut self, token: &str, now: Timestamp) -> Option<&Grant> {
+        let token = self
+            .access_tokens
+            .iter_mut()
+            .find(|known| known.token == token && now < known.expires)?;
+        token.used = true;
+        Some(&token.grant)
     }
 }
 

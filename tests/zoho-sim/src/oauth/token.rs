@@ -210,6 +210,7 @@ impl OAuth {
             grant,
             refresh,
             expires: now + self.settings.token_life,
+            used: false,
         });
         Ok(reply)
     }
