@@ -274,7 +274,7 @@ impl Session {
     }
 
     /// Makes a call with a usable token. A token that Zoho does not accept (401) is renewed and the call made again, which is safe for a write
-    /// too: a call without a valid token does nothing.
+    /// too: a call without a valid token does nothing. Where it does not accept a token that was made for this call either, the grant is gone.
     async fn call<T, F, A>(&self, price: u64, ask: F) -> Result<Reply<T>, Error>
     where
         F: Fn(Arc<dyn Crm>, Caller) -> A,
