@@ -259,10 +259,9 @@ async fn carry_out(
         .flat_map(|record| job.calculations.plan.touched(record))
         .collect();
     for record in records {
-        // Of several Zoho records that were this one, the one to which it is tied counts.
-        let candidate = go.iter().find(|candidate| {
-            candidate.platform_id == record.id && record.zoho_id == Some(candidate.zoho_id)
-        });
+        let candidate = go
+            .iter()
+            .find(|candidate| candidate.platform_id == record.id && is_of(&record, candidate));
         let Some(candidate) = candidate else { continue };
         if let Some(saved) = remove_record(job, record, candidate).await? {
             counters.add(Counter::Removed, 1);
@@ -357,17 +356,28 @@ async fn still_in_zoho(
     Ok(found)
 }
 
+/// Whether a record goes with its candidate: of several Zoho records that were this one, the one to which it is tied counts. One whose creation
+/// in Zoho got no answer is tied to none yet, and this is what was created; left as it is, it would be created once more.
+fn is_of(record: &Record, candidate: &Candidate) -> bool {
+    match record.zoho_id {
+        Some(tied) => tied == candidate.zoho_id,
+        None => record.create_intent.is_some(),
+    }
+}
+
 async fn remove_record(
     job: &Job<'_>,
     mut record: Record,
     candidate: &Candidate,
 ) -> Result<Option<Record>, Error> {
     for _ in 0..ATTEMPTS {
-        if record.zoho_id != Some(candidate.zoho_id) || record.removed.is_some() {
+        if !is_of(&record, candidate) || record.removed.is_some() {
             return Ok(None);
         }
         let now = job.ports.clock.now();
         let removed = Record {
+            zoho_id: Some(candidate.zoho_id),
+            create_intent: None,
             removed: Some(Removed {
                 at: now,
                 run: candidate.run.clone(),

@@ -61,3 +61,33 @@ async fn a_mark_that_the_settings_name_no_more_does_not_matter() {
     story.save_settings(editable()).await.unwrap();
     assert_found(&story).await;
 }
+
+#[tokio::test]
+async fn one_whose_account_leaves_the_scope_goes_with_it_and_is_not_made_again() {
+    let mut settings = editable();
+    settings["objects"]["account"]["filter"] = json!({ "where": {
+        "field": "Customer_Status", "comparator": "equal", "value": "Active" } });
+    let story = synced(settings).await;
+    unanswered(&story).await;
+    let account = story
+        .record(Object::Account, &story.some_account())
+        .await
+        .unwrap();
+    let account = account.zoho_id.unwrap().to_string();
+    let status = |status: &str| {
+        let values = json!({ "Customer_Status": status });
+        story.zoho_edits("Accounts", &account, &values).unwrap();
+    };
+    status("Churned");
+    story.full_sync().await.unwrap();
+    story.pass(tandem::connection::ROUTINE_INTERVAL);
+    story.tick().await.unwrap();
+    assert_eq!(count(&story, "Tasks", "Subject", "Call"), 1);
+    let record = story.record(Object::Task, "t-1").await.unwrap();
+    assert!(record.removed.is_some() && record.zoho_id.is_some());
+    status("Active");
+    story.full_sync().await.unwrap();
+    let record = story.record(Object::Task, "t-1").await.unwrap();
+    assert!(record.removed.is_none());
+    assert_found(&story).await;
+}
