@@ -90,7 +90,7 @@ impl<'a> Storm<'a> {
         let mut zoho = world.zoho()?.zoho();
         zoho.faults.storm(seed, ZOHO_FAILURES);
         zoho.faults.delay_ms = ZOHO_DELAY_MS;
-        // In minutes that pass as seconds here, tokens are renewed more often than Zoho lets anybody in ten minutes.
+        // Tokens are renewed more often here than Zoho lets anybody in ten minutes, and the tale is at its end before those have passed.
         zoho.oauth.settings.limits = false;
         Ok(Self {
             turbulence,
@@ -169,7 +169,6 @@ impl<'a> Storm<'a> {
         let mut zoho = self.world.zoho()?.zoho();
         struck.zoho = zoho.faults.struck();
         zoho.faults.clear();
-        zoho.oauth.settings.limits = true;
         Ok(())
     }
 }
