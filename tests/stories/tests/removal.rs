@@ -18,7 +18,7 @@ use tandem::flow::runs::start;
 use tandem::flow::{removal, restore};
 use tandem::message::Work;
 use tandem::object::Object;
-use tandem::record::RemovalReason;
+use tandem::record::{Link, RemovalReason};
 use tandem::run::{Counter, RunKind};
 use tandem_memory::{Fault, SeededEntropy, When, interleave};
 
@@ -276,6 +276,28 @@ async fn a_record_that_two_zoho_records_were_goes_with_the_one_that_it_is() {
     approve(&story, Object::Account).await;
     let record = story.record(Object::Account, id.as_str()).await.unwrap();
     assert!(record.removed.is_some());
+}
+
+#[tokio::test]
+async fn of_two_rows_that_take_the_record_of_one_that_left_one_holds_it() {
+    let (story, leaving) = with_a_hold().await;
+    let left = leaving.first().unwrap();
+    let id = story.record_of(Object::Account, left).unwrap().id;
+    let renamed = json!({ "Account_Name": "Renamed" });
+    story.zoho_edits("Accounts", left, &renamed).unwrap();
+    let present = story.present(Object::Account);
+    let taking: Vec<&String> = present.difference(&leaving).take(2).collect();
+    for taker in &taking {
+        let external = json!({ "External_ID": id });
+        story.zoho_edits("Accounts", taker, &external).unwrap();
+    }
+    // Step by step, so that the two are at it at once.
+    story.world.faults.give_way(true);
+    story.routine_sync().await.unwrap();
+    story.world.faults.give_way(false);
+    let links = story.world.store.all_links(&story.connection());
+    let holds = |link: &&Link| link.in_scope && link.platform_id() == Some(&id);
+    assert_eq!(links.iter().filter(holds).count(), 1);
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ async fn apply_once(
         leaving: batch
             .candidates
             .iter()
-            .map(|candidate| candidate.zoho_id)
+            .map(|candidate| (candidate.zoho_id, candidate.platform_id.clone()))
             .chain(parting(plan, &to_merge))
             .collect(),
         brought: BTreeMap::new(),
@@ -488,17 +488,18 @@ struct ToMerge<'a> {
     admitted: bool,
 }
 
-/// Rows that become another record than the one they were (I5).
+/// Rows that become another record than the one they were (I5), which comes with them.
 fn parting<'a>(
     plan: &'a FieldPlan,
     to_merge: &'a [ToMerge<'_>],
-) -> impl Iterator<Item = ZohoId> + 'a {
-    let parts = |asked: &&ToMerge<'_>| {
+) -> impl Iterator<Item = (ZohoId, PlatformId)> + 'a {
+    let parts = |asked: &ToMerge<'_>| {
         let own = asked.theirs.identity.as_ref();
-        let linked = asked.link.and_then(Link::platform_id);
-        linked.is_some() && plan.settled_identity(own, linked).as_ref() != linked
+        let linked = asked.link.and_then(Link::platform_id)?;
+        let parts = plan.settled_identity(own, Some(linked)).as_ref() != Some(linked);
+        parts.then(|| (asked.row.id, linked.clone()))
     };
-    to_merge.iter().filter(parts).map(|asked| asked.row.id)
+    to_merge.iter().filter_map(parts)
 }
 
 /// Rows of one identity go one after the other, the oldest record first: it is the one that keeps the identity (I3).

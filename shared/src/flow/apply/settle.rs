@@ -27,8 +27,8 @@ pub(super) struct Page<'a> {
     pub(super) plan: &'a FieldPlan,
     /// The records that the rows may be, as they were read for the page.
     pub(super) records: BTreeMap<PlatformId, Record>,
-    /// The page's rows that leave the scope, or their record for another one.
-    pub(super) leaving: BTreeSet<ZohoId>,
+    /// The page's rows that leave the scope, or their record for another one, with the records that they leave.
+    pub(super) leaving: BTreeSet<(ZohoId, PlatformId)>,
     /// The page's rows that are tied to a record by now, although their links are not stored yet.
     pub(super) brought: BTreeMap<ZohoId, PlatformId>,
     pub(super) moment: Moment,
@@ -302,7 +302,7 @@ impl Page<'_> {
         if self.brought.get(&owner) == Some(identity) {
             return Ok(true);
         }
-        if self.leaving.contains(&owner) {
+        if self.leaving.contains(&(owner, identity.clone())) {
             return Ok(false);
         }
         let links = self
