@@ -502,7 +502,7 @@ fn parting<'a>(
     to_merge.iter().filter_map(parts)
 }
 
-/// Rows of one identity go one after the other, the oldest record first: it is the one that keeps the identity (I3).
+/// The oldest row of an identity goes first: it is the one that keeps the identity (I3). The others of it follow, side by side.
 fn waves<'a>(plan: &FieldPlan, mut to_merge: Vec<ToMerge<'a>>) -> [Vec<ToMerge<'a>>; 2] {
     to_merge.sort_by_key(|asked| asked.row.id);
     let mut seen = BTreeSet::new();
