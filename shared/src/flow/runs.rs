@@ -21,8 +21,8 @@ use super::budget::hold_back_run;
 use super::job::{is_runnable, retention, runnable};
 use super::{Error, routine, writeback};
 
-/// After this time a full sync that did not end counts as cut short.
-const FULL_ENDS_WITHIN: SignedDuration = SignedDuration::from_hours(20);
+/// After this time a run that did not end counts as cut short.
+const ENDS_WITHIN: SignedDuration = SignedDuration::from_hours(20);
 
 /// How many full syncs are looked through for one that read an object completely.
 const NIGHTS: usize = 5;
@@ -97,19 +97,17 @@ async fn send_again(ports: &Ports, run: &Run) -> Result<(), Error> {
     advance(ports, run.clone(), Resend::Yes).await
 }
 
-/// Refuses to start a second full sync beside one, and ends those that hang.
+/// Ends the runs that hang, and refuses to start a second full sync beside one.
 async fn none_under_way(ports: &Ports, latest: &[Run]) -> Result<(), Error> {
     let now = ports.clock.now();
-    for run in latest
+    // The oldest first: what ended for the same reason as the one before is not said again.
+    let running = latest
         .iter()
-        .filter(|run| run.kind == RunKind::Full && run.status == RunStatus::Running)
-    {
-        if now.duration_since(run.started_at) < FULL_ENDS_WITHIN {
-            return Err(Error::Invalid(format!(
-                "full sync {} is under way: wait for its end",
-                run.id
-            )));
-        }
+        .rev()
+        .filter(|run| run.status == RunStatus::Running);
+    let (hung, at_it): (Vec<&Run>, Vec<&Run>) =
+        running.partition(|run| now.duration_since(run.started_at) >= ENDS_WITHIN);
+    for run in hung {
         end(
             ports,
             run.clone(),
@@ -118,7 +116,13 @@ async fn none_under_way(ports: &Ports, latest: &[Run]) -> Result<(), Error> {
         )
         .await?;
     }
-    Ok(())
+    match at_it.iter().find(|run| run.kind == RunKind::Full) {
+        Some(run) => Err(Error::Invalid(format!(
+            "full sync {} is under way: wait for its end",
+            run.id
+        ))),
+        None => Ok(()),
+    }
 }
 
 async fn begin(

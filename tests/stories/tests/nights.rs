@@ -257,3 +257,35 @@ async fn a_night_that_hangs_is_ended_by_the_next_one() {
     assert_eq!(hung.status, RunStatus::Incomplete);
     assert!(!story.present(Object::Deal).contains(&gone));
 }
+
+#[tokio::test]
+async fn a_routine_sync_that_hangs_is_ended_by_the_next_night_and_said_once() {
+    let (story, _) = with_a_deletion().await;
+    let start = || async {
+        let (ports, id) = (story.ports(), story.connection());
+        runs::start(&ports, &id, RunKind::Routine).await.unwrap()
+    };
+    let status = |run: tandem::identifier::RunId| {
+        let (story, id) = (&story, story.connection());
+        async move {
+            let found = story.world.store.run(&id, &run).await.unwrap().unwrap();
+            (found.status, found.reason)
+        }
+    };
+    // Whoever started them was cut off before the messages were sent.
+    let hung = [start().await, start().await];
+    story.world.queue.work.clear();
+    story.pass(SignedDuration::from_hours(10));
+    story.full_sync().await.unwrap();
+    assert_eq!(status(hung[0].id.clone()).await.0, RunStatus::Running);
+    story.pass(SignedDuration::from_hours(24));
+    let young = start().await;
+    story.full_sync().await.unwrap();
+    for run in hung {
+        let (status, reason) = status(run.id).await;
+        assert_eq!(status, RunStatus::Incomplete);
+        assert_eq!(reason.as_deref(), Some("it did not end within 20 hours"));
+    }
+    assert_ne!(status(young.id).await.0, RunStatus::Incomplete);
+    assert_eq!(story.log("sync incomplete").len(), 1);
+}

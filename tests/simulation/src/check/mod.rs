@@ -90,6 +90,7 @@ async fn promises(hand: &Hand<'_>) -> Result<()> {
         let policy = fate::steady_policy(&side.settings);
         fate::check(side, &side.seen, &settings, policy).with_context(|| id.to_string())?;
         no_automation_ran(hand, side).with_context(|| id.to_string())?;
+        no_run_hangs(hand, side).with_context(|| id.to_string())?;
         alone(hand, side).with_context(|| id.to_string())?;
     }
     Ok(())
@@ -202,6 +203,20 @@ fn no_automation_ran(hand: &Hand<'_>, side: &Side) -> Result<()> {
         "W5: a write started automations: {asked:?}"
     );
     Ok(())
+}
+
+/// Whatever became of its messages, a run has ended when the next night has come (P5).
+fn no_run_hangs(hand: &Hand<'_>, side: &Side) -> Result<()> {
+    let now = hand.scene.world.now();
+    let runs = hand.scene.world.store.all_runs(&side.story.connection());
+    let hung = runs.iter().find(|run| {
+        run.status == RunStatus::Running
+            && now.duration_since(run.started_at) > SignedDuration::from_hours(24)
+    });
+    match hung {
+        Some(run) => bail!("P5: {:?} sync {} hangs", run.kind, run.id),
+        None => Ok(()),
+    }
 }
 
 /// Nothing of a connection says anything of another (P7).
