@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::CONNECTION;
 use super::measure::Look;
-use super::story::{Checks, RUN_BUDGET, Teller, edit, organisation, settings};
+use super::story::{RUN_BUDGET, edit, organisation, settings};
+use super::teller::{Checks, Teller};
 
 /// How long the fields may take to follow a sync.
 const FOLLOWS_WITHIN: Duration = Duration::from_secs(120);

@@ -9,7 +9,8 @@ use super::CONNECTION;
 use super::measure::Look;
 use super::progress::say;
 use super::report::Report;
-use super::story::{RUN_BUDGET, Teller};
+use super::story::RUN_BUDGET;
+use super::teller::Teller;
 use crate::World;
 
 /// Tells the story with the real Zoho.

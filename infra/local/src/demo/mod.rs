@@ -6,6 +6,7 @@ mod measure;
 mod progress;
 mod report;
 mod story;
+mod teller;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -9,6 +9,7 @@ mod anything;
 mod bulk;
 mod control;
 mod coql;
+mod identity;
 mod limits;
 mod oauth;
 mod reading;
