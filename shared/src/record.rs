@@ -341,6 +341,12 @@ impl Link {
         Digest::of(b"open")
     }
 
+    /// Whether it says what its row said when that was applied.
+    #[must_use]
+    pub fn is_applied(&self) -> bool {
+        self.hash != Self::open() && self.hash != Self::intended()
+    }
+
     /// What a reference to the Zoho record names. What is only intended may still come out otherwise, so a reference waits for it.
     #[must_use]
     pub fn named(&self) -> Option<&PlatformId> {

@@ -75,7 +75,7 @@ pub(crate) async fn measure(records: u32, changes: u32) -> Result<bool> {
         .iter()
         .all(|object| calls.get(object).copied().unwrap_or_default() <= most(*object))
         && written.records == u64::from(changes)
-        && written.links == u64::from(changes);
+        && written.links == 2 * u64::from(changes);
     println!("{changes} of {records} accounts changed\n{table}");
     println!(
         "written: {} records, {} links, {} log lines, {} cursors",

@@ -11,11 +11,12 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value as Json, json};
 use stories::{Story, name};
-use tandem::flow::{edits, writeback};
+use tandem::flow::{edits, runs, writeback};
 use tandem::message::{Edit, Version, Writeback};
 use tandem::object::Object;
 use tandem::port::Records as _;
 use tandem::record::Record;
+use tandem::run::RunKind;
 use tandem_memory::{Failure, Fault, SeededEntropy, When};
 
 /// How many worlds are told.
@@ -423,4 +424,69 @@ async fn both_sides_come_to_the_same_whatever_happens() {
     for seed in 0..SEEDS {
         tell(seed).await;
     }
+}
+
+/// What a worker that dies behind a record has stored is taken back with the row, although this says again what it said before.
+#[tokio::test]
+async fn a_row_that_says_again_what_it_said_before_a_worker_died_is_applied() {
+    let story = Story::begin(12, json!({})).await.unwrap();
+    story.full_sync().await.unwrap();
+    let contact = story.present(Object::Contact).pop_first().unwrap();
+    let shown =
+        || story.record_of(Object::Contact, &contact).unwrap().fields[&name("phone")].clone();
+    let before = story.row("Contacts", &contact).unwrap()["Phone"].clone();
+    let shown_before = shown();
+    story.pass(SignedDuration::from_hours(1));
+    let phone = |phone: &Json| {
+        let values = json!({ "Phone": phone });
+        story.zoho_edits("Contacts", &contact, &values).unwrap();
+    };
+    phone(&json!("+49 30 555 0177"));
+    let (ports, id) = (story.ports(), story.connection());
+    runs::start(&ports, &id, RunKind::Routine).await.unwrap();
+    for held in story.world.queue.work.take_all() {
+        let dies = held.message.object() == Object::Contact;
+        if dies {
+            let behind = Fault::Crash(When::After);
+            story.world.faults.on("save_record", 1, behind);
+        }
+        let handled = story.world.faults.run(story.handle_work(&held.message));
+        assert_eq!(handled.await.is_err(), dies);
+        story.world.faults.clear();
+    }
+    assert_ne!(shown(), shown_before);
+    phone(&before);
+    story.pass(SignedDuration::from_mins(16));
+    story.routine_sync().await.unwrap();
+    assert_eq!(shown(), shown_before);
+}
+
+/// The same for a record whose edit was written: what was there before comes back in Zoho while nobody has settled the link.
+#[tokio::test]
+async fn a_row_that_says_again_what_it_said_before_an_edit_is_applied() {
+    let editable = json!({ "core_writeback": true, "objects": { "contact": {
+        "mappings": [{ "zoho": "Phone", "platform": "phone", "editable": true }] } } });
+    let story = Story::begin(12, editable).await.unwrap();
+    story.full_sync().await.unwrap();
+    let contact = story.present(Object::Contact).pop_first().unwrap();
+    let record = || story.record_of(Object::Contact, &contact).unwrap();
+    let before = story.row("Contacts", &contact).unwrap()["Phone"].clone();
+    let shown_before = record().fields[&name("phone")].clone();
+    story.pass(SignedDuration::from_hours(1));
+    let id = record().id.to_string();
+    let ours = json!({ "phone": "+49 30 555 0178" });
+    story.submit(Object::Contact, &id, ours).await.unwrap();
+    let held = story.world.queue.take_writeback().unwrap();
+    let behind = Fault::Crash(When::After);
+    story.world.faults.on("save_record", 1, behind);
+    let handled = story.handle_writeback(&held.message);
+    assert!(story.world.faults.run(handled).await.is_err());
+    story.world.faults.clear();
+    assert!(record().pending.is_empty());
+    story.pass(SignedDuration::from_mins(1));
+    let values = json!({ "Phone": before });
+    story.zoho_edits("Contacts", &contact, &values).unwrap();
+    story.handle_writeback(&held.message).await.unwrap();
+    story.routine_sync().await.unwrap();
+    assert_eq!(record().fields[&name("phone")], shown_before);
 }

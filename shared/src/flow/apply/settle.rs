@@ -63,8 +63,8 @@ pub(super) struct Settled {
 /// What settling a row did on the way.
 #[derive(Default)]
 pub(super) struct Aside {
-    /// Its link as it was stored already, to name the record that it is about to be tied to.
-    intended: Option<Link>,
+    /// Its link as it was stored already, before its record.
+    pub(super) intended: Option<Link>,
     pub(super) entries: Vec<Entry>,
     pub(super) touched: BTreeSet<PlatformId>,
 }
@@ -144,12 +144,13 @@ impl Page<'_> {
             if brought.overtaken {
                 // Whoever was faster has stored the link, or has its message delivered again.
                 settled.relinks = false;
+                aside.intended = None;
                 return Ok(settled);
             }
             self.part(asked, linked, &identity, aside).await?;
             let claims = self.claims(asked, &settled);
-            if (brought.changed || claims) && aside.intended.is_none() {
-                aside.intended = self.intend(asked, &settled).await?;
+            if brought.changed || claims {
+                self.intend(asked, &settled, aside).await?;
             }
             let record = match brought.changed {
                 false if claims => self.as_it_was(brought.record, &mut settled),
@@ -274,6 +275,12 @@ impl Page<'_> {
     /// A row whose record the table does not take.
     fn too_large(&self, asked: &ToMerge<'_>, identity: &PlatformId) -> Settled {
         let mut settled = self.left_alone(asked, Counter::TooLarge);
+        if let Some(link) = asked.link {
+            settled.link = Link {
+                hash: Link::open(),
+                ..link.clone()
+            };
+        }
         let reason = "the record is larger than the table takes: map fewer or shorter text fields";
         settled.entries.push(Entry {
             outcome: Outcome::Parked,

@@ -17,29 +17,34 @@ impl Page<'_> {
         self.plan.object != Object::User && settled.link.in_scope && !asked.link.is_some_and(holds)
     }
 
-    /// Lets the row's link name the record that is about to be tied to it, or to be held in scope by it again. Cut off before the link is
-    /// stored for good, the record would otherwise be lost from sight if the row was deleted, or its external id changed, before it is applied
-    /// again. Returns what was stored. Users are never removed, and keep their ids.
+    /// Lets the row's link name the record that is about to be stored, and say nothing of what the row says. Cut off before the link is stored
+    /// for good, the record would otherwise be lost from sight if the row was deleted, or its external id changed, before it is applied again;
+    /// and a row that says again what it said before would count as applied.
     pub(super) async fn intend(
         &self,
         asked: &ToMerge<'_>,
         settled: &Settled,
-    ) -> Result<Option<Link>, Error> {
+        aside: &mut Aside,
+    ) -> Result<(), Error> {
         let names_it = asked.link.and_then(Link::platform_id) == settled.link.platform_id();
-        if self.plan.object == Object::User || (names_it && !self.claims(asked, settled)) {
-            return Ok(None);
-        }
-        let intended = Link {
-            hash: if names_it {
-                Link::open()
-            } else {
-                Link::intended()
-            },
-            ..settled.link.clone()
+        let hash = if names_it {
+            Link::open()
+        } else {
+            Link::intended()
         };
-        let store = &self.job.ports.store;
-        store.save_link_over(&intended, asked.link).await?;
-        Ok(Some(intended))
+        let link = settled.link.clone();
+        self.put(asked, Link { hash, ..link }, aside).await
+    }
+
+    /// Stores the row's link as it is for the time being.
+    async fn put(&self, asked: &ToMerge<'_>, link: Link, aside: &mut Aside) -> Result<(), Error> {
+        let stored = aside.intended.as_ref().or(asked.link);
+        if stored == Some(&link) {
+            return Ok(());
+        }
+        self.job.ports.store.save_link_over(&link, stored).await?;
+        aside.intended = Some(link);
+        Ok(())
     }
 
     /// Parts the record that a row was from it, if it is not that one any more.
@@ -50,10 +55,18 @@ impl Page<'_> {
         identity: &PlatformId,
         aside: &mut Aside,
     ) -> Result<(), Error> {
-        match linked.filter(|former| *former != identity) {
-            Some(former) => self.part_from(former, asked.row.id, aside).await,
-            None => Ok(()),
+        let Some(former) = linked.filter(|former| *former != identity) else {
+            return Ok(());
+        };
+        // Cut off behind it, a row that is its former record again would count as applied.
+        if let Some(link) = asked.link.filter(|_| aside.intended.is_none()) {
+            let open = Link {
+                hash: Link::open(),
+                ..link.clone()
+            };
+            self.put(asked, open, aside).await?;
         }
+        self.part_from(former, asked.row.id, aside).await
     }
 
     /// Parts a record from a Zoho record whose external id was changed (I5).

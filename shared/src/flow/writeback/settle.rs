@@ -38,6 +38,11 @@ impl Push<'_> {
         let ids: Vec<ZohoId> = written.iter().map(|written| written.zoho_id).collect();
         let (rows, _) = self.read(&ids).await?;
         let hidden = reading::hidden(job, self.plan.object).await?;
+        let named = written.iter().map(|written| {
+            let theirs = rows.get(&written.zoho_id);
+            (written.zoho_id, written.record.id.clone(), theirs)
+        });
+        self.open_links(&named.collect::<Vec<_>>()).await?;
         let mut links = Vec::new();
         let mut entries = Vec::new();
         let mut touched = BTreeSet::new();
@@ -65,6 +70,32 @@ impl Push<'_> {
         job.ports.store.write(&entries).await?;
         job.calculations.mark(touched).await?;
         self.settle_links(&links).await
+    }
+
+    /// Lets the links of records that are about to be stored say nothing of what their rows say, unless they say it already: cut off before the
+    /// links are settled, a row that says again what it said before would count as applied.
+    async fn open_links(
+        &self,
+        named: &[(ZohoId, PlatformId, Option<&Theirs>)],
+    ) -> Result<(), Error> {
+        let (job, object) = (self.job, self.plan.object);
+        let ids: Vec<ZohoId> = named.iter().map(|(zoho_id, ..)| *zoho_id).collect();
+        let stored = job.ports.store.links(job.id(), object, &ids).await?;
+        let opened = stored.into_iter().filter_map(|link| {
+            let of = |(zoho_id, id, _): &&(ZohoId, PlatformId, Option<&Theirs>)| {
+                *zoho_id == link.zoho_id && link.platform_id() == Some(id)
+            };
+            let (.., theirs) = named.iter().find(of)?;
+            let says_it = theirs.is_some_and(|theirs| theirs.hash == link.hash);
+            (link.is_applied() && !says_it).then(|| Relinked {
+                link: Link {
+                    hash: Link::open(),
+                    ..link.clone()
+                },
+                over: Some(link),
+            })
+        });
+        save_links(job, opened.collect(), Meanwhile::Stays).await
     }
 
     /// Lets the links of records say that these rows were applied. A row whose external id was changed is another record: its link stays open,
@@ -173,6 +204,10 @@ impl Push<'_> {
             return Ok(record);
         }
         let job = self.job;
+        if let Some(zoho_id) = record.zoho_id {
+            self.open_links(&[(zoho_id, record.id.clone(), Some(theirs))])
+                .await?;
+        }
         let saved = job.ports.store.save_record(record).await?;
         let entry = Entry::of_change(&saved, job.retention());
         job.ports.store.write(entry.as_slice()).await?;
