@@ -147,16 +147,31 @@ async fn since_intent(
             .await?
             .value;
         let last = page.rows.last().map(|row| row.id);
-        rows.extend(
-            page.rows
-                .into_iter()
-                .filter(|row| tried.iter().any(|record| is_of_intent(job, record, row))),
-        );
+        let answered = answered(job, plan, &page.rows, tried).await?;
+        rows.extend(page.rows.into_iter().filter(|row| {
+            answered.contains(&row.id) || tried.iter().any(|record| is_of_intent(job, record, row))
+        }));
         match last {
             Some(last) if page.more => after = last,
             _ => return Ok(rows),
         }
     }
+}
+
+/// The rows that the answer to a creation named: their links say so, whatever became of the row and of its mark since.
+async fn answered(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    rows: &[Row],
+    tried: &[Record],
+) -> Result<BTreeSet<ZohoId>, Error> {
+    let ids: Vec<ZohoId> = rows.iter().map(|row| row.id).collect();
+    let links = job.ports.store.links(job.id(), plan.object, &ids).await?;
+    let is_tried = |id: &PlatformId| tried.iter().any(|record| record.id == *id);
+    let answered = links
+        .into_iter()
+        .filter(|link| link.platform_id().is_some_and(is_tried));
+    Ok(answered.map(|link| link.zoho_id).collect())
 }
 
 /// The columns by which a creation is recognised, beside those of the plan.
@@ -250,7 +265,13 @@ pub(super) async fn adopt_unanswered(
         .filter(|record| record.create_intent.is_some() && record.zoho_id.is_none())
         .collect();
     let marked = marked(job, plan, &unanswered).await?;
-    let mut taken: BTreeSet<&PlatformId> = BTreeSet::new();
+    // What a link of the page names already is found.
+    let named: BTreeSet<PlatformId> = links
+        .values()
+        .filter_map(Link::platform_id)
+        .cloned()
+        .collect();
+    let mut taken: BTreeSet<&PlatformId> = named.iter().collect();
     let mut adopted = Vec::new();
     for row in rows.iter().filter(|row| !links.contains_key(&row.id)) {
         let row = marked.get(&row.id).unwrap_or(row);

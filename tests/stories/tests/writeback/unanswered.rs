@@ -63,6 +63,33 @@ async fn a_mark_that_the_settings_name_no_more_does_not_matter() {
 }
 
 #[tokio::test]
+async fn one_that_was_answered_is_known_by_its_link_whatever_people_made_of_it() {
+    let story = synced(editable_and("task_mark", json!("Task_Reference"))).await;
+    let fields = json!({ "subject": "Call", "account": story.some_account() });
+    story.submit(Object::Task, "t-1", fields).await.unwrap();
+    let held = story.world.queue.take_writeback().unwrap();
+    // Cut off between the link and the record.
+    let behind = tandem_memory::Fault::Crash(tandem_memory::When::After);
+    story.world.faults.on("save_links", 1, behind);
+    let handled = story.handle_writeback(&held.message);
+    assert!(story.world.faults.run(handled).await.is_err());
+    story.world.faults.clear();
+    let made = story.rows("Tasks").unwrap();
+    let made = made.iter().find(|row| row["Subject"] == "Call").unwrap();
+    let made = made["id"].as_str().unwrap().to_owned();
+    let renamed = json!({ "Subject": "Call back", "Task_Reference": null });
+    story.zoho_edits("Tasks", &made, &renamed).unwrap();
+    story.pass(jiff::SignedDuration::from_mins(2));
+    story.handle_writeback(&held.message).await.unwrap();
+    story.deliver().await.unwrap();
+    assert_eq!(count(&story, "Tasks", "Subject", "Call"), 0);
+    assert_eq!(count(&story, "Tasks", "Subject", "Call back"), 1);
+    let record = story.record(Object::Task, "t-1").await.unwrap();
+    assert_eq!(record.zoho_id.unwrap().to_string(), made);
+    assert_silent(&story).await;
+}
+
+#[tokio::test]
 async fn one_whose_account_leaves_the_scope_goes_with_it_and_is_not_made_again() {
     let mut settings = editable();
     settings["objects"]["account"]["filter"] = json!({ "where": {
