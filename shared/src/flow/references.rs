@@ -98,7 +98,7 @@ async fn complete_record(
     job.calculations.note([&saved]).await?;
     let open = has_open_reference(&saved);
     if let Some(zoho_id) = saved.zoho_id {
-        relabel(job, plan, zoho_id, &saved).await?;
+        relabel(job, plan, zoho_id, &record, &saved).await?;
     }
     Ok(!open)
 }
@@ -134,6 +134,7 @@ async fn relabel(
     job: &Job<'_>,
     plan: &FieldPlan,
     zoho_id: ZohoId,
+    before: &Record,
     record: &Record,
 ) -> Result<(), Error> {
     let Some(link) = job
@@ -145,18 +146,26 @@ async fn relabel(
     else {
         return Ok(());
     };
-    let values: Fields = record
-        .base
-        .iter()
-        .filter(|(name, _)| plan.field(name).is_some())
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    if !link.is_applied() {
+        return Ok(());
+    }
+    let hash_of = |record: &Record, identity: Option<&PlatformId>| {
+        let values: Fields = record
+            .base
+            .iter()
+            .filter(|(name, _)| plan.field(name).is_some())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        hash::of_content(&plan.digest, identity, &values, std::iter::empty())
+    };
     let identity = if plan.identity == Identity::Own {
         PlatformId::of_zoho(zoho_id)
     } else {
         record.id.clone()
     };
-    let hash = hash::of_content(&plan.digest, Some(&identity), &values, std::iter::empty());
+    // A record keeps the external id that its row has no more.
+    let has_none = link.hash == hash_of(before, None);
+    let hash = hash_of(record, Some(&identity).filter(|_| !has_none));
     let relabelled = Link {
         hash,
         ..link.clone()
