@@ -15,7 +15,7 @@ use tandem_memory::{Granting, SeededEntropy, interleave};
 use crate::story::{Step, Story, acme};
 
 #[tokio::test]
-async fn a_token_refused_twice_ends_the_grant_without_a_third_call() {
+async fn two_new_tokens_refused_end_the_grant_without_a_further_call() {
     let story = Story::begin().await;
     story.zoho.reject_tokens(true);
     let session = story.session().await;
@@ -26,7 +26,10 @@ async fn a_token_refused_twice_ends_the_grant_without_a_third_call() {
             .unwrap_err();
         assert_eq!(error.disposition(), Disposition::Reconnect);
     }
-    assert_eq!(story.zoho.calls(), ["count", "refresh", "count"]);
+    assert_eq!(
+        story.zoho.calls(),
+        ["count", "refresh", "count", "refresh", "count"]
+    );
 
     let connection = story.connection("acme").await;
     assert_eq!(connection.status, Status::NeedsReconnect);

@@ -274,7 +274,8 @@ impl Session {
     }
 
     /// Makes a call with a usable token. A token that Zoho does not accept (401) is renewed and the call made again, which is safe for a write
-    /// too: a call without a valid token does nothing. Where it does not accept a token that was made for this call either, the grant is gone.
+    /// too: a call without a valid token does nothing. Where it accepts none of two tokens that were made for this call, the grant is gone; one of
+    /// them alone it may have forgotten, or not heard of yet.
     async fn call<T, F, A>(&self, price: u64, ask: F) -> Result<Reply<T>, Error>
     where
         F: Fn(Arc<dyn Crm>, Caller) -> A,
@@ -284,14 +285,16 @@ impl Session {
         self.may_call().await?;
         self.afford(&mut turn).await?;
         let mut pass = self.pass().await?;
+        let mut new_ones_refused = 0;
         loop {
             let (generation, is_new) = (pass.generation, pass.is_new);
             match self.attempt(&mut turn, price, &ask, pass.caller).await? {
                 Ok(reply) => return Ok(reply),
-                Err(CrmError::Unauthorised { code }) if is_new => {
+                Err(CrmError::Unauthorised { code }) if is_new && new_ones_refused > 0 => {
                     return Err(self.refused_new(generation, &code).await);
                 }
                 Err(CrmError::Unauthorised { .. }) => {
+                    new_ones_refused += u32::from(is_new);
                     pass = self.pass_in_place_of(generation).await?;
                 }
                 Err(CrmError::Throttled { after }) => return Err(self.pause(after).await),
