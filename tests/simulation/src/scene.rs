@@ -62,6 +62,8 @@ pub(crate) struct Past {
     pub(crate) created: BTreeSet<(&'static str, String)>,
     /// The external ids that they gave to a second record.
     pub(crate) doubled: BTreeSet<String>,
+    /// When a record in Zoho last gave up an external id, by module and id.
+    pub(crate) freed: BTreeMap<(&'static str, String), Timestamp>,
     /// The edits that the platform sent by messages, or that were accepted of it.
     pub(crate) sent: Vec<Sent>,
     /// What changed in Zoho without being flagged, by module and id.

@@ -12,12 +12,12 @@ use tandem::record::Candidate;
 use tandem::settings::SourceMode;
 use tandem::value::Value;
 
-use super::{OBJECTS, Platform, name_of};
+use super::{OBJECTS, Platform, external_id, name_of};
 use crate::scene::Side;
 
 impl Platform<'_> {
     /// Checks what had changed within a time that ended when a routine sync began. What was restored or merged in Zoho, what a lookup names no more, and
-    /// fields that were hidden and are shown again may wait for a full sync: Zoho flags none of it. So may what leaves the scope, and records
+    /// fields that were hidden and are shown again may wait for a full sync, and so may an external id that another record gave up: Zoho flags none of it. So may what leaves the scope, and records
     /// that the platform has come to know, or that another source mode lets in.
     pub(super) fn flagged(
         &self,
@@ -47,7 +47,7 @@ impl Platform<'_> {
                     record.zoho_id.map(String::from).as_deref() == Some(id.as_str())
                 });
                 match own {
-                    None if enriched => {}
+                    None if enriched || self.came_free(side, object, row) => {}
                     None => self
                         .arrived(object, row)
                         .with_context(|| format!("P1, S5: {object} {id} after a routine sync"))?,
@@ -67,7 +67,7 @@ impl Platform<'_> {
 
     /// A row without a record has no identity, or another row has it.
     fn arrived(&self, object: Object, row: &Json) -> Result<()> {
-        let Some(identity) = Self::identity(object, row) else {
+        let Some(identity) = external_id(object, row) else {
             return Ok(());
         };
         let name = name_of(object, &identity);
@@ -75,6 +75,16 @@ impl Platform<'_> {
         let taken = linked.any(|record| record.zoho_id.is_some() && record.id.as_str() == name);
         ensure!(taken, "it is missing");
         Ok(())
+    }
+
+    /// Whether another row gave the external id up after this one had changed: nothing flags that this one may have it now (I3).
+    fn came_free(&self, side: &Side, object: Object, row: &Json) -> bool {
+        let Some(identity) = external_id(object, row) else {
+            return false;
+        };
+        let is_known = self.known.contains(&(object, name_of(object, &identity)));
+        let freed = side.past.freed.get(&(object.module(), identity));
+        is_known && freed.is_some_and(|freed| changed_within(row, &(Timestamp::MIN..*freed)))
     }
 
     /// Whether a row is in scope, and what it belongs to is, too, and is here, known by a flag and not waiting to be removed.

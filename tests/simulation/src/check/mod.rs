@@ -287,6 +287,19 @@ fn name_of(object: Object, identity: &str) -> String {
     }
 }
 
+/// What a row is known by.
+pub(crate) fn external_id(object: Object, row: &Json) -> Option<String> {
+    let text = |field: &str| {
+        let text = row[field].as_str().map(|text| text.trim().to_owned());
+        text.filter(|text| !text.is_empty())
+    };
+    match object {
+        Object::Account => text("External_ID"),
+        Object::Contact => text("Email").map(|email| email.to_lowercase()),
+        _ => row["id"].as_str().map(str::to_owned),
+    }
+}
+
 const OBJECTS: [Object; 4] = [Object::Account, Object::Contact, Object::Deal, Object::Task];
 
 impl<'a> Platform<'a> {
@@ -365,18 +378,6 @@ impl<'a> Platform<'a> {
         }
     }
 
-    fn identity(object: Object, row: &Json) -> Option<String> {
-        let text = |field: &str| {
-            let text = row[field].as_str().map(|text| text.trim().to_owned());
-            text.filter(|text| !text.is_empty())
-        };
-        match object {
-            Object::Account => text("External_ID"),
-            Object::Contact => text("Email").map(|email| email.to_lowercase()),
-            _ => row["id"].as_str().map(str::to_owned),
-        }
-    }
-
     fn scope(&self, object: Object) -> Result<()> {
         let present = self.zoho_ids(object);
         let rows = &self.rows[&object];
@@ -398,7 +399,7 @@ impl<'a> Platform<'a> {
         let linked = linked.filter(|record| record.zoho_id.is_some());
         let taken: BTreeSet<String> = linked.map(|record| record.id.to_string()).collect();
         for (id, row) in rows {
-            let Some(identity) = Self::identity(object, row) else {
+            let Some(identity) = external_id(object, row) else {
                 continue;
             };
             let enriches = self.settings.source_mode == SourceMode::EnrichOnly;

@@ -14,7 +14,7 @@ use tandem::port::{Connections as _, Coordination as _, SettingsVersion};
 use tandem::record::{Action, Record, RemovalReason};
 use tandem::value::{Fields, Value};
 
-use super::{OBJECTS, Platform};
+use super::{OBJECTS, Platform, external_id};
 use crate::hand::Hand;
 use crate::scene::Side;
 
@@ -205,7 +205,7 @@ impl Story<'_> {
         for object in [Object::Account, Object::Contact] {
             let rows = platform.rows[&object].iter();
             let rows: Vec<(&String, String)> = rows
-                .filter_map(|(id, row)| Some((id, Platform::identity(object, row)?)))
+                .filter_map(|(id, row)| Some((id, external_id(object, row)?)))
                 .collect();
             for (id, identity) in &rows {
                 let by_people = past.created.contains(&(object.module(), (*id).clone()))

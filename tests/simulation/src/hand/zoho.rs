@@ -6,6 +6,7 @@ use tandem::object::Object;
 
 use super::Hand;
 use super::platform::status_of;
+use crate::check::external_id;
 use crate::dice::Dice;
 use crate::scene::MODULES;
 
@@ -56,6 +57,7 @@ impl Hand<'_> {
             )
         };
         self.scene.recorder.say(said);
+        let before = story.row(module, id)?;
         story.zoho_edits(module, id, values)?;
         // Nobody writes what they can't see.
         let row = story.row(module, id)?;
@@ -65,7 +67,26 @@ impl Hand<'_> {
         }
         let past = &mut self.scene.sides[side].past;
         past.values.push((module, id.to_owned(), values));
+        self.frees(side, module, id, &before)?;
         Ok(true)
+    }
+
+    /// Notes the external id that a record had and has no more.
+    fn frees(&mut self, side: usize, module: &'static str, id: &str, before: &Json) -> Result<()> {
+        let Some(object) = Object::of_module(module) else {
+            return Ok(());
+        };
+        let story = &self.at(side).story;
+        let (was, is) = (
+            external_id(object, before),
+            external_id(object, &story.row(module, id)?),
+        );
+        let now = story.zoho.now();
+        if let Some(was) = was.filter(|was| is.as_ref() != Some(was)) {
+            let past = &mut self.scene.sides[side].past;
+            past.freed.insert((module, was), now);
+        }
+        Ok(())
     }
 
     /// A person edits this very record.
@@ -253,11 +274,13 @@ impl Hand<'_> {
             "Contacts" => text.to_lowercase(),
             _ => text,
         });
+        let before = story.row(module, &id)?;
         let done = other.as_str().is_some_and(|text| !made(text))
             && story
                 .zoho_edits(module, &id, &json!({ field: other }))
                 .is_ok();
         self.scene.sides[side].past.doubled.extend(doubled);
+        self.frees(side, module, &id, &before)?;
         Ok(done)
     }
 
