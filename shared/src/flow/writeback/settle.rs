@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::flow::apply::{Meanwhile, Relinked, save_links};
 use crate::flow::{Error, alarm, reading};
 use crate::hash;
-use crate::identifier::{PlatformId, ZohoId};
+use crate::identifier::{Digest, PlatformId, ZohoId};
 use crate::journal::{Direction, Entry, Outcome};
 use crate::mapping::Theirs;
 use crate::merge::settle;
@@ -78,41 +78,39 @@ impl Push<'_> {
         &self,
         named: &[(ZohoId, PlatformId, Option<&Theirs>)],
     ) -> Result<(), Error> {
-        let (job, object) = (self.job, self.plan.object);
-        let ids: Vec<ZohoId> = named.iter().map(|(zoho_id, ..)| *zoho_id).collect();
-        let stored = job.ports.store.links(job.id(), object, &ids).await?;
-        let opened = stored.into_iter().filter_map(|link| {
-            let of = |(zoho_id, id, _): &&(ZohoId, PlatformId, Option<&Theirs>)| {
-                *zoho_id == link.zoho_id && link.platform_id() == Some(id)
-            };
-            let (.., theirs) = named.iter().find(of)?;
+        self.relink(named, |link, _, theirs| {
             let says_it = theirs.is_some_and(|theirs| theirs.hash == link.hash);
-            (link.is_applied() && !says_it).then(|| Relinked {
-                link: Link {
-                    hash: Link::open(),
-                    ..link.clone()
-                },
-                over: Some(link),
-            })
-        });
-        save_links(job, opened.collect(), Meanwhile::Stays).await
+            (link.is_applied() && !says_it).then(Link::open)
+        })
+        .await
     }
 
     /// Lets the links of records say that these rows were applied. A row whose external id was changed is another record: its link stays open,
     /// so that the next sync parts the two (I5). Whether it is in scope, and whether its dependants were asked for, is not for writeback to say.
     async fn settle_links(&self, settled: &[(ZohoId, PlatformId, &Theirs)]) -> Result<(), Error> {
-        let (job, object) = (self.job, self.plan.object);
-        let ids: Vec<ZohoId> = settled.iter().map(|(zoho_id, ..)| *zoho_id).collect();
-        let stored = job.ports.store.links(job.id(), object, &ids).await?;
-        let applied = stored.into_iter().filter_map(|link| {
-            let of = |(zoho_id, id, _): &&(ZohoId, PlatformId, &Theirs)| {
-                *zoho_id == link.zoho_id && link.platform_id() == Some(id)
-            };
-            let (_, id, theirs) = settled.iter().find(of)?;
+        self.relink(settled, |link, id, theirs| {
             let own = theirs.identity.as_ref();
             let same = self.plan.settled_identity(own, Some(id)).as_ref() == Some(id);
-            let hash = theirs.hash;
-            (same && link.hash != hash).then(|| Relinked {
+            (same && link.hash != theirs.hash).then_some(theirs.hash)
+        })
+        .await
+    }
+
+    /// Gives the links that name these records other hashes.
+    async fn relink<T>(
+        &self,
+        named: &[(ZohoId, PlatformId, T)],
+        hash: impl Fn(&Link, &PlatformId, &T) -> Option<Digest>,
+    ) -> Result<(), Error> {
+        let (job, object) = (self.job, self.plan.object);
+        let ids: Vec<ZohoId> = named.iter().map(|(zoho_id, ..)| *zoho_id).collect();
+        let stored = job.ports.store.links(job.id(), object, &ids).await?;
+        let relinked = stored.into_iter().filter_map(|link| {
+            let names =
+                |zoho_id: &ZohoId, id| *zoho_id == link.zoho_id && link.platform_id() == Some(id);
+            let (_, id, of) = named.iter().find(|(zoho_id, id, _)| names(zoho_id, id))?;
+            let hash = hash(&link, id, of)?;
+            Some(Relinked {
                 link: Link {
                     hash,
                     ..link.clone()
@@ -120,7 +118,7 @@ impl Push<'_> {
                 over: Some(link),
             })
         });
-        save_links(job, applied.collect(), Meanwhile::Stays).await
+        save_links(job, relinked.collect(), Meanwhile::Stays).await
     }
 
     /// Stores a record as it is after the write; none: meanwhile it was parted from the Zoho record that was written, so that what is still
