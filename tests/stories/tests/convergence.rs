@@ -252,7 +252,11 @@ impl Telling {
             }
             let calm = self.chance(2);
             let Some(held) = queue.take_any(&self.dice) else {
-                break;
+                match queue.next_at() {
+                    Some(next) => self.story.world.clock.set(next),
+                    None => break,
+                }
+                continue;
             };
             if !calm {
                 let when = [When::Before, When::Midway, When::After][self.dice.below(3)];

@@ -6,6 +6,7 @@ mod update;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,6 +35,10 @@ const GROUP: usize = 100;
 
 /// How often a group is read again because a record changed between reading and writing.
 const ATTEMPTS: usize = 3;
+
+/// When records that changed in Zoho just now are looked at again: a write that says what it saw would not be refused if they changed once more
+/// in that second.
+const JUST_CHANGED: Duration = Duration::from_secs(2);
 
 /// How many parked records are tried again together.
 const PARKED: usize = 200;
@@ -126,15 +131,23 @@ pub async fn handle(
         Err(error) => Err(error),
     };
     match pushed {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            let reason = "records changed in Zoho just now";
+            put_off(ports, connection, &asked, retries, JUST_CHANGED, &reason).await
+        }
         // The edits stay pending, and the sweep looks again; the next full sync tries what is parked.
         Err(Error::OverBudget { .. }) => Ok(()),
         // However long Zoho throttles, waiting is no failure that ends among the dead letters.
         Err(error @ (Error::Busy { .. } | Error::Crm(CrmError::Throttled { .. }))) => {
-            put_off(ports, connection, &asked, retries, &error).await
+            let Disposition::RetryAfter(delay) = error.disposition() else {
+                return Err(error);
+            };
+            put_off(ports, connection, &asked, retries, delay, &error).await
         }
         // The connection's status says it, and the edits stay pending.
         Err(error) if error.disposition() == Disposition::Reconnect => Ok(()),
-        pushed => pushed,
+        Err(error) => Err(error),
     }
 }
 
@@ -144,12 +157,10 @@ async fn put_off(
     connection: &ConnectionId,
     asked: &BTreeMap<Object, BTreeSet<PlatformId>>,
     retries: Vec<Option<String>>,
-    error: &Error,
+    delay: Duration,
+    reason: &dyn Display,
 ) -> Result<(), Error> {
-    let Disposition::RetryAfter(delay) = error.disposition() else {
-        return Ok(());
-    };
-    tracing::info!(connection.id = %connection, delay_seconds = delay.as_secs(), reason = %error, "put off");
+    tracing::info!(connection.id = %connection, delay_seconds = delay.as_secs(), %reason, "put off");
     let records = asked
         .iter()
         .flat_map(|(object, ids)| ids.iter().map(|id| (*object, id.clone())));
@@ -163,20 +174,21 @@ async fn put_off(
     Ok(ports.queue.send_writeback_later(&messages, delay).await?)
 }
 
-/// Objects go in the order in which one depends on another.
+/// Objects go in the order in which one depends on another. Returns whether some records wait because they changed in Zoho just now.
 async fn carry(
     job: &Job<'_>,
     asked: &BTreeMap<Object, BTreeSet<PlatformId>>,
     retries: &[Option<String>],
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
+    let mut some_wait = false;
     for (object, ids) in asked {
         let ids: Vec<PlatformId> = ids.iter().cloned().collect();
-        push(job, *object, &ids).await?;
+        some_wait |= push(job, *object, &ids).await?;
     }
     for next in retries {
-        retry(job, next.clone()).await?;
+        some_wait |= retry(job, next.clone()).await?;
     }
-    Ok(())
+    Ok(some_wait)
 }
 
 /// Nobody waits for an answer to a message: what is refused is said in the log.
@@ -220,11 +232,11 @@ async fn log_refused(
     Ok(ports.store.write(&entries).await?)
 }
 
-/// Brings the waiting edits of these records to Zoho.
+/// Brings the waiting edits of these records to Zoho. Returns whether some still wait because their records changed in Zoho just now.
 ///
 /// # Errors
 /// When Zoho or a port fails; what was written until then is recognised when the records are looked at again.
-pub async fn push(job: &Job<'_>, object: Object, ids: &[PlatformId]) -> Result<(), Error> {
+async fn push(job: &Job<'_>, object: Object, ids: &[PlatformId]) -> Result<bool, Error> {
     if !object.is_writable() {
         return Err(Error::Invalid(format!(
             "{object}s are never written to Zoho"
@@ -238,7 +250,8 @@ pub async fn push(job: &Job<'_>, object: Object, ids: &[PlatformId]) -> Result<(
 ///
 /// # Errors
 /// As for [`push`].
-async fn retry(job: &Job<'_>, mut next: Option<String>) -> Result<(), Error> {
+async fn retry(job: &Job<'_>, mut next: Option<String>) -> Result<bool, Error> {
+    let mut some_wait = false;
     loop {
         let page = job.ports.store.parked(job.id(), next, PARKED).await?;
         let mut parked: BTreeMap<Object, Vec<PlatformId>> = BTreeMap::new();
@@ -247,12 +260,12 @@ async fn retry(job: &Job<'_>, mut next: Option<String>) -> Result<(), Error> {
         }
         for (object, ids) in parked {
             if object.is_writable() {
-                Push::of(job, object, Tries::Parked).carry(&ids).await?;
+                some_wait |= Push::of(job, object, Tries::Parked).carry(&ids).await?;
             }
         }
         next = page.next;
         if next.is_none() {
-            return Ok(());
+            return Ok(some_wait);
         }
         if job.must_hand_over() {
             let rest = Writeback::Retry {
@@ -260,7 +273,8 @@ async fn retry(job: &Job<'_>, mut next: Option<String>) -> Result<(), Error> {
                 connection: job.id().clone(),
                 next,
             };
-            return Ok(job.ports.queue.send_writeback(&[rest]).await?);
+            job.ports.queue.send_writeback(&[rest]).await?;
+            return Ok(some_wait);
         }
     }
 }
@@ -309,7 +323,7 @@ impl<'a> Push<'a> {
         Self { job, plan, tries }
     }
 
-    async fn carry(&self, ids: &[PlatformId]) -> Result<(), Error> {
+    async fn carry(&self, ids: &[PlatformId]) -> Result<bool, Error> {
         let records = self.records(ids).await?;
         self.tell_again(&records).await?;
         let (members, outside): (Vec<Record>, Vec<Record>) = records
@@ -335,10 +349,12 @@ impl<'a> Push<'a> {
         let ids: Vec<PlatformId> = linked.into_iter().collect();
         let mut linked = self.waiting(&ids).await?;
         linked.retain(|record| record.zoho_id.is_some());
+        let mut some_wait = false;
         for group in linked.chunks(GROUP) {
-            self.update(group.to_vec()).await?;
+            some_wait |= self.update(group.to_vec()).await?;
         }
-        self.wake(unlinked).await
+        self.wake(unlinked).await?;
+        Ok(some_wait)
     }
 
     /// Writes the lines in the log of what went to Zoho lately: whoever brought it there may have been cut off between the records and their

@@ -36,7 +36,7 @@ impl Push<'_> {
         }
         let job = self.job;
         let ids: Vec<ZohoId> = written.iter().map(|written| written.zoho_id).collect();
-        let (rows, _) = self.read(&ids).await?;
+        let rows = self.read(&ids).await?.rows;
         let hidden = reading::hidden(job, self.plan.object).await?;
         let named = written.iter().map(|written| {
             let theirs = rows.get(&written.zoho_id);

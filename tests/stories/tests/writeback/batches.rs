@@ -3,26 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use tandem::flow::{edits, poll};
-use tandem::message::Edit;
+use tandem::flow::poll;
 use tandem::object::Object;
 use tandem_memory::{Fault, When};
 
 use super::*;
-
-/// Edits many contacts at once, and returns the messages of the push.
-async fn edit_all(story: &Story, number: usize, fields: Value) -> Vec<(String, String)> {
-    let contacts = some(story, Object::Contact, number);
-    assert_eq!(contacts.len(), number);
-    let edits = contacts.iter().map(|(_, id)| {
-        let edit = json!({ "id": id, "fields": fields });
-        serde_json::from_value::<Edit>(edit).unwrap()
-    });
-    let (ports, connection) = (story.ports(), story.connection());
-    let answers = edits::accept(&ports, &connection, Object::Contact, edits.collect());
-    assert!(answers.await.unwrap().iter().all(|answer| answer.accepted));
-    contacts
-}
 
 #[tokio::test]
 async fn one_bad_record_of_a_hundred_spares_ninety_nine() {

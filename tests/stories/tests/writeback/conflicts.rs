@@ -82,6 +82,49 @@ async fn a_change_between_reading_and_writing_is_not_run_over() {
 }
 
 #[tokio::test]
+async fn a_second_change_of_the_second_of_the_reading_is_not_run_over() {
+    let story = synced(editable_and("conflicts", json!("platform_wins"))).await;
+    let contacts = edit_all(&story, 2, json!({ "phone": "ours" })).await;
+    let held = story.world.queue.take_writeback().unwrap();
+    let first = json!({ "Title": "typed first" });
+    story
+        .zoho_edits("Contacts", &contacts[0].0, &first)
+        .unwrap();
+    // What Zoho answers with its rows is on its way when somebody types once more.
+    let (zoho, organisation) = (story.zoho.clone(), story.organisation);
+    let id: u64 = contacts[0].0.parse().unwrap();
+    let (mut read, mut typed) = (false, false);
+    story.world.faults.decide(move |call| {
+        if read && !std::mem::replace(&mut typed, true) {
+            let now = zoho.now();
+            let values = json!({ "Phone": "theirs" });
+            let values = values.as_object().cloned().unwrap_or_default();
+            let edited = zoho
+                .model()
+                .edit(organisation, "Contacts", id, &values, None, now);
+            assert_eq!(edited, Ok(()));
+        }
+        read |= call.operation == "select";
+        None
+    });
+    story.handle_writeback(&held.message).await.unwrap();
+    story.world.faults.clear();
+    let phone =
+        |number: usize| story.row("Contacts", &contacts[number].0).unwrap()["Phone"].clone();
+    assert_eq!([phone(0), phone(1)], ["theirs", "ours"], "one waits");
+    story.deliver().await.unwrap();
+    assert_eq!(phone(0), "ours");
+    let record = story.record(Object::Contact, &contacts[0].1).await.unwrap();
+    assert!(record.pending.is_empty() && record.parked.is_none());
+    assert_eq!(
+        record.sources[&name("phone")].overruled,
+        Some(text("theirs")),
+        "what lost is kept"
+    );
+    assert_silent(&story).await;
+}
+
+#[tokio::test]
 async fn what_zoho_makes_of_a_value_comes_back_once() {
     for policy in ["zoho_wins", "platform_wins", "latest_wins"] {
         let story = synced(editable_and("conflicts", json!(policy))).await;
@@ -178,6 +221,7 @@ async fn what_lost_against_an_edit_is_kept_though_the_writer_dies_behind_the_wri
     let (zoho, id) = one(&story, Object::Contact);
     let theirs = json!({ "Phone": "+1 555 0001" });
     story.zoho_edits("Contacts", &zoho, &theirs).unwrap();
+    story.pass(jiff::SignedDuration::from_secs(5));
     let ours = json!({ "phone": "+49 30 0001" });
     story.submit(Object::Contact, &id, ours).await.unwrap();
     let held = story.world.queue.take_writeback().unwrap();

@@ -17,6 +17,8 @@ mod unanswered;
 
 use serde_json::{Value, json};
 use stories::Story;
+use tandem::flow::edits;
+use tandem::message::Edit;
 use tandem::object::Object;
 use tandem::record::Parked;
 
@@ -113,4 +115,18 @@ async fn assert_silent(story: &Story) {
         "an echo"
     );
     assert_eq!(writes_since(story, request), Vec::<String>::new());
+}
+
+/// Edits many contacts at once, and returns the messages of the push.
+async fn edit_all(story: &Story, number: usize, fields: Value) -> Vec<(String, String)> {
+    let contacts = some(story, Object::Contact, number);
+    assert_eq!(contacts.len(), number);
+    let edits = contacts.iter().map(|(_, id)| {
+        let edit = json!({ "id": id, "fields": fields });
+        serde_json::from_value::<Edit>(edit).unwrap()
+    });
+    let (ports, connection) = (story.ports(), story.connection());
+    let answers = edits::accept(&ports, &connection, Object::Contact, edits.collect());
+    assert!(answers.await.unwrap().iter().all(|answer| answer.accepted));
+    contacts
 }
