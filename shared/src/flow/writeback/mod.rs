@@ -330,16 +330,14 @@ impl<'a> Push<'a> {
             .into_iter()
             .filter(|record| self.waits(record))
             .partition(|record| self.is_member(record));
-        for record in outside {
-            let remedy = "it is in none of the segments that are written to Zoho: put it into one, or select one of its segments";
-            self.park(record, "OUT_OF_SEGMENT", None, remedy).await?;
-        }
-        let unlinked: Vec<PlatformId> = members
-            .iter()
-            .filter(|record| record.zoho_id.is_none())
-            .map(|record| record.id.clone())
-            .collect();
-        let found = self.look_and_create(&unlinked).await?;
+        // Before a creation without an answer was looked for, nobody may forget that it was tried.
+        let (unanswered, outside): (Vec<Record>, Vec<Record>) = outside
+            .into_iter()
+            .partition(|record| record.create_intent.is_some() && record.zoho_id.is_none());
+        self.park_outside(outside).await?;
+        let unlinked = ids_of(members.iter().filter(|record| record.zoho_id.is_none()));
+        let unanswered = ids_of(&unanswered);
+        let found = self.look_and_create(&unlinked, &unanswered).await?;
         let linked: BTreeSet<PlatformId> = members
             .into_iter()
             .filter(|record| record.zoho_id.is_some())
@@ -353,8 +351,16 @@ impl<'a> Push<'a> {
         for group in linked.chunks(GROUP) {
             some_wait |= self.update(group.to_vec()).await?;
         }
-        self.wake(unlinked).await?;
+        self.wake([unlinked, unanswered].concat()).await?;
         Ok(some_wait)
+    }
+
+    async fn park_outside(&self, records: Vec<Record>) -> Result<(), Error> {
+        for record in records {
+            let remedy = "it is in none of the segments that are written to Zoho: put it into one, or select one of its segments";
+            self.park(record, "OUT_OF_SEGMENT", None, remedy).await?;
+        }
+        Ok(())
     }
 
     /// Writes the lines in the log of what went to Zoho lately: whoever brought it there may have been cut off between the records and their
@@ -375,10 +381,15 @@ impl<'a> Push<'a> {
         Ok(self.job.ports.store.write(&lines).await?)
     }
 
-    /// Looks for records in Zoho and creates those that it does not have; which were there already. One function at a time does so: what
-    /// another is about to create can't be found yet.
-    async fn look_and_create(&self, ids: &[PlatformId]) -> Result<Vec<PlatformId>, Error> {
-        if ids.is_empty() {
+    /// Looks for records in Zoho and creates those that it does not have; which were there already. Those `unanswered`, whose creation got no
+    /// answer and which are in no selected segment any more, are looked for and parked. One function at a time does so: what another is about to
+    /// create can't be found yet.
+    async fn look_and_create(
+        &self,
+        ids: &[PlatformId],
+        unanswered: &[PlatformId],
+    ) -> Result<Vec<PlatformId>, Error> {
+        if ids.is_empty() && unanswered.is_empty() {
             return Ok(Vec::new());
         }
         let (job, object) = (self.job, self.plan.object);
@@ -387,7 +398,7 @@ impl<'a> Push<'a> {
         else {
             return Err(CREATING);
         };
-        let created = self.create_under_lease(ids, &lease).await;
+        let created = self.create_under_lease(ids, unanswered, &lease).await;
         lease.release().await;
         created
     }
@@ -395,11 +406,16 @@ impl<'a> Push<'a> {
     async fn create_under_lease(
         &self,
         ids: &[PlatformId],
+        unanswered: &[PlatformId],
         lease: &Lease<'_>,
     ) -> Result<Vec<PlatformId>, Error> {
-        let mut unlinked = self.waiting(ids).await?;
+        let mut unlinked = self.waiting(&[ids, unanswered].concat()).await?;
         unlinked.retain(|record| record.zoho_id.is_none());
         let outside = creation::look(self.job, &self.plan, &unlinked).await?;
+        // One that was put into a segment meanwhile is left to the message of that.
+        let mut outside_still = self.waiting(unanswered).await?;
+        outside_still.retain(|record| !self.is_member(record));
+        self.park_outside(outside_still).await?;
         let (found, missing): (Vec<Record>, Vec<Record>) = self
             .waiting(ids)
             .await?
@@ -436,4 +452,9 @@ impl<'a> Push<'a> {
         let trigger = self.job.settings.settings.trigger.iter();
         trigger.cloned().collect()
     }
+}
+
+fn ids_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<PlatformId> {
+    let ids = records.into_iter().map(|record| record.id.clone());
+    ids.collect()
 }

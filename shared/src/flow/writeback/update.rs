@@ -17,7 +17,7 @@ use crate::select::{IN_VALUES, Which};
 
 use super::settle::Written;
 use super::waiting::{take_hidden, take_open};
-use super::{ATTEMPTS, Push, Sending};
+use super::{ATTEMPTS, Push, Sending, ids_of};
 
 /// Zoho's condition on a write counts whole seconds, and its clock may have gone on by one between the reading of rows and the answer: what changed
 /// less than this before the answer may change again within the same second, which the condition would let pass.
@@ -88,7 +88,9 @@ impl Push<'_> {
                 .await;
             let changed = match sent {
                 Ok(reply) => self.settle_each(sending, reply.value).await?,
-                Err(Error::Crm(CrmError::ChangedMeanwhile)) => ids_of(&sending),
+                Err(Error::Crm(CrmError::ChangedMeanwhile)) => {
+                    ids_of(sending.iter().map(|sending| &sending.record))
+                }
                 Err(Error::Crm(CrmError::Refused {
                     code,
                     message,
@@ -196,7 +198,9 @@ impl Push<'_> {
         let mut some_wait = false;
         let half = sending.split_off(sending.len() / 2);
         for part in [sending, half] {
-            let records = self.waiting(&ids_of(&part)).await?;
+            let records = self
+                .waiting(&ids_of(part.iter().map(|sending| &sending.record)))
+                .await?;
             some_wait |= Box::pin(self.update(records)).await?;
         }
         Ok(some_wait)
@@ -214,9 +218,4 @@ impl Push<'_> {
             at: page.server_time,
         })
     }
-}
-
-fn ids_of(sending: &[Sending]) -> Vec<PlatformId> {
-    let records = sending.iter().map(|sending| &sending.record);
-    records.map(|record| record.id.clone()).collect()
 }

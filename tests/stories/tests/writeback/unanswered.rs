@@ -118,3 +118,18 @@ async fn one_whose_account_leaves_the_scope_goes_with_it_and_is_not_made_again()
     assert!(record.removed.is_none());
     assert_found(&story).await;
 }
+
+#[tokio::test]
+async fn one_that_is_in_no_selected_segment_any_more_is_found_before_its_edits_are_parked() {
+    let story = synced(editable()).await;
+    unanswered(&story).await;
+    let selected = editable_and("segments", json!(["vip"]));
+    story.save_settings(selected).await.unwrap();
+    let more = json!({ "description": "and once more" });
+    story.edit(Object::Task, "t-1", more).await.unwrap();
+    let parked = code(&story, Object::Task, "t-1").await;
+    assert_eq!(parked.as_deref(), Some("OUT_OF_SEGMENT"));
+    story.change_settings(editable()).await.unwrap();
+    assert_eq!(count(&story, "Tasks", "Description", "and once more"), 1);
+    assert_found(&story).await;
+}
