@@ -69,6 +69,7 @@ defects! {
     "P7", 5, "the tokens of another connection are used", Does(|ports| secrets(ports, messages::TokensOfTheFirst));
     "W3", 10, "what is in no selected segment is written in Zoho", Does(|ports| tables(ports, rules::SegmentsIgnored));
     "W4", 150, "what both sides agreed on is not kept", Does(|ports| tables(ports, edits::BaseForgotten));
+    "W4", 40, "what changes twice in the second of its reading is written over", Does(|ports| zoho(ports, reading::ReadLater));
     "W5", 5, "what is written in Zoho starts its automations", Does(|ports| zoho(ports, edits::AutomationsStarted));
     "W7", 300, "what is parked is never tried again", Does(|ports| queues(ports, messages::RetryForgotten));
     "R2", 5, "the removal guard is ignored", Does(|ports| tables(ports, rules::GuardIgnored));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use tandem::object::Object;
 use tandem::port::{Caller, Crm, CrmError, Reply, Rows};
 use tandem::select::{Count, Select, Which};
@@ -67,6 +68,25 @@ impl CrmLayer for FindsNothing {
         let mut reply = inner.select(caller, select).await?;
         if let Which::TextIn { .. } | Which::CreatedSince { .. } = select.which {
             reply.value.rows.clear();
+        }
+        Ok(reply)
+    }
+}
+
+/// What was read of records passes for read some seconds later, when whatever changed in the second of the reading would have been seen.
+pub(super) struct ReadLater;
+
+#[async_trait]
+impl CrmLayer for ReadLater {
+    async fn select(
+        &self,
+        inner: &dyn Crm,
+        caller: &Caller,
+        select: &Select,
+    ) -> Result<Reply<Rows>, CrmError> {
+        let mut reply = inner.select(caller, select).await?;
+        if let Which::Ids(_) = select.which {
+            reply.server_time += SignedDuration::from_secs(5);
         }
         Ok(reply)
     }

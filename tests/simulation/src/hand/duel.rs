@@ -30,6 +30,9 @@ impl Hand<'_> {
         let (second, in_zoho) = (dice.below(TURNS), dice.once_in(2));
         // At any turn, or between what writeback reads and what it writes.
         let (after_read, begun) = (dice.once_in(2), self.scene.zoho.model().journal.latest());
+        // Others touch the record until it is read, so that two changes fall into one second.
+        let touched = after_read && in_zoho && dice.once_in(2);
+        let id = record.zoho_id.map(String::from).unwrap_or_default();
         let mut done = false;
         for turn in 0..TURNS {
             let now = !done
@@ -38,8 +41,14 @@ impl Hand<'_> {
                     false => turn == second,
                 };
             done |= now;
+            if touched && !done {
+                self.touches(side, record.object.module(), &id)?;
+            }
             if now && in_zoho {
-                let id = record.zoho_id.map(String::from).unwrap_or_default();
+                if touched {
+                    self.reached
+                        .count("a record changed twice about its reading");
+                }
                 self.edits_one(side, record.object.module(), &id, dice)?;
             } else if now {
                 let edit = edit_of(&record, self.fresh())?;

@@ -103,6 +103,19 @@ impl Hand<'_> {
         self.look(Some(side))
     }
 
+    /// A person changes what the platform does not edit about this very record.
+    pub(super) fn touches(&mut self, side: usize, module: &'static str, id: &str) -> Result<()> {
+        let fresh = self.fresh();
+        let priorities = ["High", "Low"];
+        let values = match module {
+            "Accounts" => json!({ "Employees": fresh }),
+            "Contacts" => json!({ "Department": format!("Department {fresh}") }),
+            _ => json!({ "Priority": priorities[usize::from(fresh % 2 == 0)] }),
+        };
+        self.change(side, module, id, &values)?;
+        Ok(())
+    }
+
     pub(super) fn edits_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
         let side = self.side(dice);
         let fresh = self.fresh();
