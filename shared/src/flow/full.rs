@@ -6,13 +6,15 @@ use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::Outcome;
 use crate::mapping::FieldPlan;
 use crate::object::Object;
-use crate::port::Progress;
+use crate::port::{self, Progress};
 use crate::record::{Candidate, Link, RemovalReason, Standing};
 use crate::row::Row;
 use crate::run::{Counter, MARK_EVERY, Slice};
 use crate::select::{Count, PAGE_ROWS, Which};
 
-use super::apply::{Meanwhile, Mode, Relinked, apply, candidate, neighbours, save_links};
+use super::apply::{
+    ATTEMPTS, Meanwhile, Mode, Relinked, apply, candidate, neighbours, remove_links, save_links,
+};
 use super::job::Job;
 use super::routine::Ended;
 use super::{Error, allowance, reading};
@@ -38,6 +40,7 @@ pub async fn compare(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
     if slice.key.index == 0 && slice.reached.is_none() {
         reading::look_anew(job, slice.key.object).await?;
     }
+    let mut attempt = 1;
     loop {
         let after = slice.reached.unwrap_or(slice.after);
         // Links first: whatever the ledger holds now and Zoho does not show afterwards is gone from Zoho.
@@ -59,7 +62,17 @@ pub async fn compare(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
             .last()
             .filter(|_| page.value.more)
             .map_or(bound, |row| row.id);
-        join(job, &plan, slice, &page.value.rows, links, reached).await?;
+        let counted = (slice.counters.clone(), slice.unflagged.clone());
+        match join(job, &plan, slice, &page.value.rows, links, reached).await {
+            // Another worker was at the same rows: they are read anew, and what it stored is looked at.
+            Err(Error::Port(port::Error::Conflict { .. })) if attempt < ATTEMPTS => {
+                (slice.counters, slice.unflagged) = counted;
+                attempt += 1;
+                continue;
+            }
+            joined => joined?,
+        }
+        attempt = 1;
         mark(slice, &page.value.rows);
         slice.reached = Some(reached);
         let complete = reached == slice.to;
@@ -117,10 +130,7 @@ async fn join(
     let forgotten = expired(job, plan, &forgotten).await?;
     job.ports.store.save_candidates(&candidates).await?;
     save_links(job, out, Meanwhile::Conflicts).await?;
-    job.ports
-        .store
-        .remove_links(job.id(), plan.object, &forgotten)
-        .await?;
+    remove_links(job, forgotten, Meanwhile::Stays).await?;
     slice
         .counters
         .add(Counter::Candidates, candidates.len() as u64);
@@ -208,7 +218,7 @@ async fn doubtful(job: &Job<'_>, plan: &FieldPlan, slice: &Slice) -> Result<Vec<
 }
 
 /// Of links to rows that Zoho has no more, those that nobody needs: a removed record's goes when the record itself has expired.
-async fn expired(job: &Job<'_>, plan: &FieldPlan, links: &[&Link]) -> Result<Vec<ZohoId>, Error> {
+async fn expired(job: &Job<'_>, plan: &FieldPlan, links: &[&Link]) -> Result<Vec<Link>, Error> {
     let removed: Vec<PlatformId> = links
         .iter()
         .filter_map(|link| link.known_as().cloned())
@@ -221,8 +231,9 @@ async fn expired(job: &Job<'_>, plan: &FieldPlan, links: &[&Link]) -> Result<Vec
     let kept: BTreeSet<&PlatformId> = kept.iter().map(|record| &record.id).collect();
     let expired = links
         .iter()
+        .copied()
         .filter(|link| link.known_as().is_none_or(|id| !kept.contains(id)));
-    Ok(expired.map(|link| link.zoho_id).collect())
+    Ok(expired.cloned().collect())
 }
 
 /// Notes an id at about every [`MARK_EVERY`]th row.

@@ -16,7 +16,7 @@ use crate::select::{IN_VALUES, Select, Which};
 use crate::settings::RemovalGuard;
 
 use super::Error;
-use super::apply::{Meanwhile, Relinked, save_links};
+use super::apply::{Meanwhile, Relinked, remove_links, save_links};
 use super::job::{Deadline, Job};
 use super::restore::bring_back;
 use super::routine::Ended;
@@ -272,7 +272,10 @@ async fn carry_out(
     let (go, nowhere): (Vec<&Candidate>, Vec<&Candidate>) = go
         .into_iter()
         .partition(|candidate| stored.contains(&candidate.platform_id));
-    let nowhere: Vec<ZohoId> = nowhere.iter().map(|candidate| candidate.zoho_id).collect();
+    let nowhere: Vec<Link> = nowhere
+        .iter()
+        .filter_map(|candidate| links.get(&candidate.zoho_id).cloned())
+        .collect();
     // Also where another Zoho record took the record over: what refers to this one still means the same record.
     let removed = go.iter().filter_map(|candidate| {
         let link = links.get(&candidate.zoho_id)?;
@@ -290,10 +293,7 @@ async fn carry_out(
     job.calculations.mark(left).await?;
     // Where a routine sync was at the same row, the candidate is looked at again.
     save_links(job, removed.collect(), Meanwhile::Conflicts).await?;
-    job.ports
-        .store
-        .remove_links(job.id(), object, &nowhere)
-        .await?;
+    remove_links(job, nowhere, Meanwhile::Stays).await?;
     Ok(job
         .ports
         .store

@@ -274,13 +274,8 @@ pub trait Ledger: Send + Sync {
     /// Stores a link over the one that was read (none: there was none); [`Error::Conflict`] when neither that nor this very one is stored.
     async fn save_link_over(&self, link: &Link, read: Option<&Link>) -> Result<(), Error>;
 
-    /// Removes links; it is no error when there are none.
-    async fn remove_links(
-        &self,
-        connection: &ConnectionId,
-        object: Object,
-        ids: &[ZohoId],
-    ) -> Result<(), Error>;
+    /// Removes the link that was read; it is no error when there is none any more, but [`Error::Conflict`] when another is stored.
+    async fn remove_link_over(&self, read: &Link) -> Result<(), Error>;
 
     /// Stores removal candidates, in place of those before for the same records.
     async fn save_candidates(&self, candidates: &[Candidate]) -> Result<(), Error>;

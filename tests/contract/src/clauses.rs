@@ -42,9 +42,10 @@ macro_rules! __clauses {
         ]
         ledger: [
             a_link_comes_back_as_it_was_stored,
-            any_number_of_links_is_stored_found_and_removed,
+            any_number_of_links_is_stored_and_found,
             a_link_named_twice_is_one,
             a_link_is_stored_only_over_the_one_that_was_read,
+            a_link_is_removed_only_as_it_was_read,
             a_range_of_links_is_walked_once_in_the_order_of_numbers,
             many_links_are_walked_by_pages,
             links_of_two_connections_or_objects_never_mix,

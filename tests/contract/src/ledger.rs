@@ -48,7 +48,7 @@ pub(crate) async fn a_link_comes_back_as_it_was_stored(at: &Stores) {
     }
 }
 
-pub(crate) async fn any_number_of_links_is_stored_found_and_removed(at: &Stores) {
+pub(crate) async fn any_number_of_links_is_stored_and_found(at: &Stores) {
     for count in COUNTS {
         let id = at.connection();
         let links: Vec<Link> = (1..=count)
@@ -59,15 +59,6 @@ pub(crate) async fn any_number_of_links_is_stored_found_and_removed(at: &Stores)
         ids.reverse();
         let found = at.port.links(&id, Object::Contact, &ids).await.unwrap();
         assert_eq!(by_id(found), links, "of {count}");
-        at.port
-            .remove_links(&id, Object::Contact, &ids)
-            .await
-            .unwrap();
-        assert_eq!(at.port.links(&id, Object::Contact, &ids).await.unwrap(), []);
-        at.port
-            .remove_links(&id, Object::Contact, &ids)
-            .await
-            .unwrap();
     }
 }
 
@@ -89,11 +80,9 @@ pub(crate) async fn a_link_named_twice_is_one(at: &Stores) {
         .save_links(std::slice::from_ref(&first))
         .await
         .unwrap();
-    assert_eq!(
-        at.port.links(&id, Object::Task, &ids).await.unwrap(),
-        [first]
-    );
-    at.port.remove_links(&id, Object::Task, &ids).await.unwrap();
+    let found = at.port.links(&id, Object::Task, &ids).await.unwrap();
+    assert_eq!(found, std::slice::from_ref(&first));
+    at.port.remove_link_over(&first).await.unwrap();
     assert_eq!(at.port.links(&id, Object::Task, &ids).await.unwrap(), []);
 }
 
@@ -155,6 +144,55 @@ pub(crate) async fn a_link_is_stored_only_over_the_one_that_was_read(at: &Stores
         last = next;
     }
     assert_eq!(stored().await, Some(last));
+}
+
+pub(crate) async fn a_link_is_removed_only_as_it_was_read(at: &Stores) {
+    let id = at.connection();
+    let port = &at.port;
+    let ids = [zoho(7), zoho(8)];
+    let stored = async || by_id(port.links(&id, Object::Account, &ids).await.unwrap());
+    let refused = async |read: &Link| {
+        let answer = port.remove_link_over(read).await;
+        matches!(answer, Err(Error::Conflict { .. }))
+    };
+    let (read, beside) = (link(&id, Object::Account, 7), link(&id, Object::Account, 8));
+    port.remove_link_over(&read).await.unwrap();
+    port.save_link_over(&beside, None).await.unwrap();
+    for meanwhile in [
+        Link {
+            hash: Digest::of(b"another"),
+            ..read.clone()
+        },
+        Link {
+            standing: Standing::Unmatched,
+            ..read.clone()
+        },
+        Link {
+            standing: Standing::Linked(platform("somebody-else")),
+            ..read.clone()
+        },
+        Link {
+            in_scope: !read.in_scope,
+            ..read.clone()
+        },
+        Link {
+            dependants: Dependants::LeftTo(RunId::new(1, 1)),
+            ..read.clone()
+        },
+        Link {
+            dependants: Dependants::Due,
+            ..read.clone()
+        },
+    ] {
+        port.save_link_over(&meanwhile, None).await.unwrap();
+        assert!(refused(&read).await, "another is stored");
+        assert_eq!(stored().await, [meanwhile.clone(), beside.clone()]);
+        port.remove_link_over(&meanwhile).await.unwrap();
+        assert_eq!(stored().await, std::slice::from_ref(&beside));
+        // It is gone already, whatever was read.
+        port.remove_link_over(&meanwhile).await.unwrap();
+        port.remove_link_over(&read).await.unwrap();
+    }
 }
 
 /// Walks a range of links as a merge join does.
@@ -265,7 +303,7 @@ pub(crate) async fn links_of_two_connections_or_objects_never_mix(at: &Stores) {
         assert_eq!(deals, []);
     }
     at.port
-        .remove_links(&owners[0], Object::Account, &[zoho(7)])
+        .remove_link_over(&mine(&owners[0], Object::Account))
         .await
         .unwrap();
     for (owner, left) in owners.iter().zip([0, 1, 1]) {

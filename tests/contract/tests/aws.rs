@@ -15,7 +15,7 @@ use tandem::connection::Connection;
 use tandem::cursor::Cursor;
 use tandem::disposition::Disposition;
 use tandem::edge::environment::Environment;
-use tandem::identifier::{ConnectionId, Digest, RunId, ZohoId};
+use tandem::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
 use tandem::journal::{Entry, Outcome, Retention};
 use tandem::message::{Version, Work, Writeback};
 use tandem::object::Object;
@@ -138,6 +138,22 @@ async fn a_write_whose_answer_was_lost_knows_itself() {
     let moved = store.move_cursor(&acme, Object::Task, None, begin).await;
     assert_eq!((moved.is_ok(), way.to_lose()), (true, 0));
 
+    let link = Link {
+        connection: acme.clone(),
+        object: Object::Task,
+        zoho_id: "42".parse().unwrap(),
+        standing: Standing::Unmatched,
+        hash: Digest::of(b"row"),
+        in_scope: false,
+        dependants: Dependants::Asked,
+    };
+    way.lose(1);
+    let saved = store.save_link_over(&link, None).await;
+    assert_eq!((saved.is_ok(), way.to_lose()), (true, 0));
+    way.lose(1);
+    let removed = store.remove_link_over(&link).await;
+    assert_eq!((removed.is_ok(), way.to_lose()), (true, 0));
+
     way.lose(1);
     let until = now + SignedDuration::from_secs(60);
     let leased = store.lease(&acme, "token", "me", now, until).await;
@@ -232,13 +248,18 @@ async fn what_a_batch_leaves_out_is_asked_for_again() {
     let mut found = store.links(&acme, Object::Deal, &ids).await.unwrap();
     found.sort_by_key(|link| link.zoho_id);
     assert_eq!(found, links);
+    let names = (1..=130)
+        .map(|number| format!("zoho-{number}").parse().unwrap())
+        .collect::<Vec<PlatformId>>();
+    let direct = deployed.store();
+    let waiting = direct.await_references(&acme, Object::Deal, &names).await;
+    waiting.unwrap();
     store
-        .remove_links(&acme, Object::Deal, &ids[..50])
+        .stop_awaiting(&acme, Object::Deal, &names[..50])
         .await
         .unwrap();
-    let left = deployed
-        .store()
-        .links(&acme, Object::Deal, &ids)
+    let left = direct
+        .awaiting(&acme, Object::Deal, None, 200)
         .await
         .unwrap();
     assert_eq!(left.len(), 80);

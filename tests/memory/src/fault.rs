@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
@@ -174,6 +175,44 @@ impl Faults {
         wait: impl Fn(&Call) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static,
     ) {
         self.state().wait = Some(Arc::new(wait));
+    }
+
+    /// Runs a process, and when it comes to its first call of that method, something else to its end before the call begins. None: it makes no
+    /// such call.
+    pub async fn amid<T, M>(
+        &self,
+        operation: &'static str,
+        process: impl Future<Output = T>,
+        meanwhile: impl Future<Output = M>,
+    ) -> Option<(T, M)> {
+        let stands = Arc::new(AtomicBool::new(false));
+        let goes_on = Arc::new(AtomicBool::new(false));
+        let (reached, door) = (stands.clone(), goes_on.clone());
+        self.last(move |call| {
+            let waits = call.operation == operation && !reached.swap(true, Ordering::SeqCst);
+            let door = door.clone();
+            Box::pin(async move {
+                while waits && !door.load(Ordering::SeqCst) {
+                    give_way().await;
+                }
+            })
+        });
+        let mut process = pin!(process);
+        let mut meanwhile = pin!(meanwhile);
+        let mut met = None;
+        let processed = poll_fn(|context| {
+            if met.is_none() && stands.load(Ordering::SeqCst) {
+                let Poll::Ready(answer) = meanwhile.as_mut().poll(context) else {
+                    return Poll::Pending;
+                };
+                met = Some(answer);
+                goes_on.store(true, Ordering::SeqCst);
+            }
+            process.as_mut().poll(context)
+        })
+        .await;
+        self.state().wait = None;
+        met.map(|met| (processed, met))
     }
 
     /// How many calls were made.

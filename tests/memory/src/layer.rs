@@ -138,7 +138,7 @@ ports! {
             async fn links_between(&self, connection: &ConnectionId, object: Object, after: ZohoId, to: ZohoId, limit: usize) -> Result<(Vec<Link>, bool), Error>;
             async fn save_links(&self, links: &[Link]) -> Result<(), Error>, in parts of links;
             async fn save_link_over(&self, link: &Link, read: Option<&Link>) -> Result<(), Error>;
-            async fn remove_links(&self, connection: &ConnectionId, object: Object, ids: &[ZohoId]) -> Result<(), Error>, in parts of ids;
+            async fn remove_link_over(&self, read: &Link) -> Result<(), Error>;
             async fn save_candidates(&self, candidates: &[Candidate]) -> Result<(), Error>, in parts of candidates;
             async fn candidates(&self, connection: &ConnectionId, object: Object, after: ZohoId, limit: usize) -> Result<Vec<Candidate>, Error>;
             async fn remove_candidates(&self, connection: &ConnectionId, object: Object, ids: &[ZohoId]) -> Result<(), Error>, in parts of ids;

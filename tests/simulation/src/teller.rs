@@ -97,22 +97,15 @@ impl StoreLayer for Teller {
         saved
     }
 
-    async fn remove_links(
-        &self,
-        inner: &dyn Store,
-        connection: &ConnectionId,
-        object: Object,
-        ids: &[ZohoId],
-    ) -> Result<(), Error> {
-        if !ids.is_empty() {
-            self.say(|| {
-                format!(
-                    "removes the links of {object} {}",
-                    list(ids, ToString::to_string)
-                )
-            });
-        }
-        inner.remove_links(connection, object, ids).await
+    async fn remove_link_over(&self, inner: &dyn Store, read: &Link) -> Result<(), Error> {
+        let removed = inner.remove_link_over(read).await;
+        self.say(|| {
+            let ended = removed
+                .as_ref()
+                .map_or_else(Error::to_string, |()| "done".to_owned());
+            format!("removes as it read {}: {ended}", link_in_words(read))
+        });
+        removed
     }
 
     async fn save_candidates(

@@ -5,6 +5,9 @@
     reason = "the stories' own helpers fail as their tests do"
 )]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use stories::{Story, name};
@@ -272,6 +275,76 @@ async fn a_parent_that_comes_later_stays_out_or_goes_breaks_nothing() {
     story.full_sync().await.unwrap();
     let after = story.writes();
     assert_eq!((after.records, after.links), (before.records, before.links));
+}
+
+#[tokio::test]
+async fn an_account_that_comes_into_scope_while_its_link_is_removed_keeps_it() {
+    let story = Story::begin(10, active_only()).await.unwrap();
+    let values = json!({ "Account_Name": "Late", "Customer_Status": "Active" });
+    let late = story.zoho_creates("Accounts", &values).unwrap();
+    story.full_sync().await.unwrap();
+    let churned = json!({ "Customer_Status": "Churned" });
+    story.zoho_edits("Accounts", &late, &churned).unwrap();
+    // The night has read that, and is about to remove the link of a row that had no external id.
+    let held = Arc::new(AtomicBool::new(true));
+    let door = held.clone();
+    story.world.faults.last(move |call| {
+        let (door, waits) = (door.clone(), call.operation == "remove_link_over");
+        Box::pin(async move {
+            while waits && door.load(Ordering::SeqCst) {
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    let meanwhile = async {
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(story.world.faults.calls_of("remove_link_over"), 1);
+        let values = json!({ "Customer_Status": "Active", "External_ID": "LATE" });
+        story.zoho_edits("Accounts", &late, &values).unwrap();
+        story.routine_sync().await.unwrap();
+        assert!(has(&story, Object::Account, &late));
+        held.store(false, Ordering::SeqCst);
+    };
+    let (night, ()) = tokio::join!(story.full_sync(), meanwhile);
+    assert_eq!(night.unwrap().run.status, RunStatus::Complete);
+    let links = story.world.store.all_links(&story.connection());
+    let link = links.iter().find(|link| link.zoho_id.to_string() == late);
+    assert!(link.is_some_and(|link| link.in_scope));
+    assert!(has(&story, Object::Account, &late));
+    // Without its link, nobody would know that the record has no row any more.
+    story.zoho_deletes("Accounts", &late).unwrap();
+    story.full_sync().await.unwrap();
+    assert!(!has(&story, Object::Account, &late));
+}
+
+#[tokio::test]
+async fn an_account_that_comes_back_before_a_night_has_stored_that_it_left_stays_with_its_contacts()
+{
+    let story = Story::begin(10, active_only()).await.unwrap();
+    let back = account(&story, "BACK", true);
+    let person = contact(&story, "person@example.com", &back);
+    story.full_sync().await.unwrap();
+    story.pass(SignedDuration::from_mins(15));
+    let churned = json!({ "Customer_Status": "Churned" });
+    story.zoho_edits("Accounts", &back, &churned).unwrap();
+    let candidates = || story.world.store.all_candidates(&story.connection());
+    let comes_back = async {
+        assert_eq!(candidates().len(), 1, "the night has read that it left");
+        // More than its status, which the platform does not show: so the routine sync has something to store.
+        let values = json!({ "Customer_Status": "Active", "Account_Name": "Back again" });
+        story.zoho_edits("Accounts", &back, &values).unwrap();
+        story.routine_sync().await.unwrap();
+    };
+    let faults = &story.world.faults;
+    let night = faults.amid("save_link_over", story.full_sync(), comes_back);
+    let (night, ()) = night.await.unwrap();
+    let night = night.unwrap();
+    assert_eq!(night.run.status, RunStatus::Complete);
+    assert_eq!(night.total(Counter::Removed), 0);
+    assert!(has(&story, Object::Account, &back) && has(&story, Object::Contact, &person));
+    assert!(candidates().is_empty());
 }
 
 #[tokio::test]

@@ -153,6 +153,13 @@ fn as_read(mut read: Item) -> Guard {
     Guard::saying(&same.join(" AND "), names, values)
 }
 
+fn conflict(link: &Link) -> Error {
+    Error::conflict(format!(
+        "the link of {} {} of connection {}",
+        link.object, link.zoho_id, link.connection
+    ))
+}
+
 fn zoho_id(sk: &str) -> Result<ZohoId, Error> {
     sk.parse()
         .map_err(|source: crate::identifier::Error| corrupt("a Zoho id in a key", source))
@@ -277,22 +284,20 @@ impl Ledger for DynamoStore {
         if self.put_content(&self.tables.links, item, guard).await? {
             Ok(())
         } else {
-            Err(Error::conflict(format!(
-                "the link of {} {} of connection {}",
-                link.object, link.zoho_id, link.connection
-            )))
+            Err(conflict(link))
         }
     }
 
-    async fn remove_links(
-        &self,
-        connection: &ConnectionId,
-        object: Object,
-        ids: &[ZohoId],
-    ) -> Result<(), Error> {
-        let pk = names::of_object(connection, object);
-        let deletes = deletes(pk, ids.iter().map(|id| id.padded()));
-        self.batch_write(&self.tables.links, deletes).await
+    async fn remove_link_over(&self, read: &Link) -> Result<(), Error> {
+        let pk = names::of_object(&read.connection, read.object);
+        let sk = read.zoho_id.padded();
+        // A call that is repeated because its answer was lost meets nothing, which is as good.
+        let guard = as_read(to_item(&StoredLink::from(read.clone()))?).or_absent();
+        if self.delete(&self.tables.links, pk, sk, guard).await? {
+            Ok(())
+        } else {
+            Err(conflict(read))
+        }
     }
 
     async fn save_candidates(&self, candidates: &[Candidate]) -> Result<(), Error> {

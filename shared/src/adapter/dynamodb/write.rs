@@ -1,6 +1,7 @@
-//! Guarded writes: an item is replaced only while its guard holds.
+//! Guarded writes: an item is replaced or deleted only while its guard holds.
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
@@ -42,6 +43,14 @@ impl Guard {
         match version {
             0 => Self::absent(),
             version => Self::at_version(version),
+        }
+    }
+
+    /// The same, or there is none.
+    pub(super) fn or_absent(self) -> Self {
+        Self {
+            expression: format!("attribute_not_exists(pk) OR ({})", self.expression),
+            ..self
         }
     }
 
@@ -117,6 +126,39 @@ impl DynamoStore {
                 Some(stored) => Ok(stored.is_some_and(is_done)),
                 None => Err(failed("PutItem")(error)),
             },
+        }
+    }
+
+    /// Deletes an item while its guard holds; false when it does not.
+    pub(super) async fn delete(
+        &self,
+        table: &str,
+        pk: String,
+        sk: String,
+        guard: Guard,
+    ) -> Result<bool, Error> {
+        let mut call = self
+            .client
+            .delete_item()
+            .table_name(table)
+            .set_key(Some(key(pk, sk)))
+            .condition_expression(guard.expression);
+        for (name, attribute) in guard.names {
+            call = call.expression_attribute_names(name, attribute);
+        }
+        for (name, value) in guard.values {
+            call = call.expression_attribute_values(name, value);
+        }
+        match call.send().await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(failed("DeleteItem")(error)),
         }
     }
 

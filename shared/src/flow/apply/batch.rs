@@ -21,7 +21,7 @@ pub(super) struct Batch {
     pub(super) touched: BTreeSet<PlatformId>,
     pub(super) candidates: Vec<Candidate>,
     pub(super) links: Vec<Relinked>,
-    pub(super) forgotten: Vec<ZohoId>,
+    pub(super) forgotten: Vec<Link>,
     pub(super) announce: Vec<Link>,
     pub(super) unflagged: BTreeMap<String, u64>,
 }

@@ -27,7 +27,7 @@ use super::job::Job;
 use super::reading;
 use batch::Batch;
 pub use batch::candidate;
-pub(in crate::flow) use relink::{Meanwhile, Relinked, save_links};
+pub(in crate::flow) use relink::{Meanwhile, Relinked, remove_links, save_links};
 pub(in crate::flow) use settle::owner;
 use settle::{Page, Settled};
 pub use step::Mode;
@@ -38,7 +38,7 @@ use waves::{ToMerge, parting, returned, waves};
 const WRITERS: usize = 16;
 
 /// How often rows are applied while others store the same.
-const ATTEMPTS: usize = 5;
+pub(in crate::flow) const ATTEMPTS: usize = 5;
 
 /// What applying a page did.
 #[derive(Debug, Clone, Default)]
@@ -65,8 +65,13 @@ pub async fn apply(
     let mut attempt = 1;
     loop {
         match apply_once(job, plan, rows, links.take(), mode).await {
-            // Another worker was at the same rows. What it stored is not taken back, but looked at.
-            Err(Error::Port(port::Error::Conflict { .. })) if attempt < ATTEMPTS => attempt += 1,
+            // Another worker was at the same rows. What it stored is not taken back, but looked at. A full sync reads its rows anew for that:
+            // what was out of scope may have come in since.
+            Err(Error::Port(port::Error::Conflict { .. }))
+                if mode == Mode::Routine && attempt < ATTEMPTS =>
+            {
+                attempt += 1;
+            }
             applied => return applied,
         }
     }
@@ -103,7 +108,7 @@ async fn apply_once(
             }
             Step::Forget(counter) => {
                 applied.counters.add(counter, 1);
-                batch.forgotten.push(row.id);
+                batch.forgotten.extend(link.cloned());
             }
             Step::Leave(platform_id, reason) => batch.leave(
                 job,
@@ -175,9 +180,7 @@ async fn apply_once(
     withdraw(job, plan.object, &returned, &mut applied.counters).await?;
     save_links(job, batch.links, Meanwhile::Conflicts).await?;
     failed?;
-    store
-        .remove_links(job.id(), plan.object, &batch.forgotten)
-        .await?;
+    remove_links(job, batch.forgotten, Meanwhile::Conflicts).await?;
     applied.announce = batch.announce;
     applied.unflagged = batch.unflagged;
     Ok(applied)

@@ -1,4 +1,4 @@
-//! Storing links over those that were read.
+//! Storing links over those that were read, and removing them as they were read.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -56,6 +56,27 @@ pub(in crate::flow) async fn save_links(
     };
     let saves: Vec<_> = links.iter().map(save).collect();
     Ok(stream::iter(saves)
+        .buffer_unordered(WRITERS)
+        .try_collect()
+        .await?)
+}
+
+/// Removes links that are as they were read.
+///
+/// # Errors
+/// When a port fails, or when another link was stored meanwhile and that is a conflict.
+pub(in crate::flow) async fn remove_links(
+    job: &Job<'_>,
+    links: Vec<Link>,
+    meanwhile: Meanwhile,
+) -> Result<(), Error> {
+    let store = &job.ports.store;
+    let remove = async |read: &Link| match store.remove_link_over(read).await {
+        Err(port::Error::Conflict { .. }) if meanwhile == Meanwhile::Stays => Ok(()),
+        removed => removed,
+    };
+    let removals: Vec<_> = links.iter().map(remove).collect();
+    Ok(stream::iter(removals)
         .buffer_unordered(WRITERS)
         .try_collect()
         .await?)

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use tandem::identifier::{PlatformId, ZohoId};
+use tandem::port::Error;
 use tandem::record::{Candidate, Link};
 
 use super::{Part, Subject, limit, name, names, number, numbers, part, put};
@@ -17,6 +18,7 @@ pub(super) enum Step {
     RemoveLinks {
         part: Part,
         numbers: Vec<u64>,
+        in_scope: bool,
     },
     Links {
         part: Part,
@@ -61,7 +63,8 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (part(), numbers(), any::<bool>())
             .prop_map(|(part, numbers, in_scope)| Step::SaveLinks { part, numbers, in_scope }),
-        1 => (part(), numbers()).prop_map(|(part, numbers)| Step::RemoveLinks { part, numbers }),
+        1 => (part(), numbers(), any::<bool>())
+            .prop_map(|(part, numbers, in_scope)| Step::RemoveLinks { part, numbers, in_scope }),
         1 => (part(), numbers()).prop_map(|(part, numbers)| Step::Links { part, numbers }),
         3 => (part(), number(), number(), limit())
             .prop_map(|(part, after, to, limit)| Step::LinksBetween { part, after, to, limit }),
@@ -112,15 +115,29 @@ impl Model {
                     .into_iter()
                     .for_each(|link| put(&mut self.links, (*part, link), same));
             }
-            Step::RemoveLinks { part, numbers } => {
-                let ids = ids(numbers);
-                subject
-                    .port()
-                    .remove_links(&subject.ids[part.0], part.1, &ids)
-                    .await
-                    .unwrap();
-                self.links
-                    .retain(|(of, link)| of != part || !ids.contains(&link.zoho_id));
+            Step::RemoveLinks {
+                part,
+                numbers,
+                in_scope,
+            } => {
+                for number in numbers {
+                    let read = Link {
+                        in_scope: *in_scope,
+                        ..link(&subject.ids[part.0], part.1, *number)
+                    };
+                    let removed = subject.port().remove_link_over(&read).await;
+                    let stored = self.links(*part, |id| id == read.zoho_id);
+                    if stored.iter().any(|stored| *stored != read) {
+                        assert!(
+                            matches!(removed, Err(Error::Conflict { .. })),
+                            "{removed:?}"
+                        );
+                        continue;
+                    }
+                    removed.unwrap();
+                    self.links
+                        .retain(|(of, link)| of != part || link.zoho_id != read.zoho_id);
+                }
             }
             Step::Links { part, numbers } => {
                 let ids = ids(numbers);

@@ -87,6 +87,13 @@ fn part(connection: &ConnectionId, object: Object) -> Part {
     (connection.clone(), object)
 }
 
+fn conflict(link: &Link) -> Error {
+    Error::conflict(format!(
+        "the link of {} {} of {}",
+        link.object, link.zoho_id, link.connection
+    ))
+}
+
 #[async_trait]
 impl Ledger for MemoryStore {
     async fn links(
@@ -158,27 +165,23 @@ impl Ledger for MemoryStore {
             return Ok(());
         }
         if found != read {
-            return Err(Error::conflict(format!(
-                "the link of {} {} of {}",
-                link.object, link.zoho_id, link.connection
-            )));
+            return Err(conflict(link));
         }
         stored.insert(link.zoho_id, link.clone());
         tables.writes.links += 1;
         Ok(())
     }
 
-    async fn remove_links(
-        &self,
-        connection: &ConnectionId,
-        object: Object,
-        ids: &[ZohoId],
-    ) -> Result<(), Error> {
+    async fn remove_link_over(&self, read: &Link) -> Result<(), Error> {
         let mut tables = self.tables();
-        let stored = tables.ledger.links.entry(part(connection, object));
-        let stored = stored.or_default();
-        let removed = ids.iter().filter_map(|id| stored.remove(id)).count();
-        tables.writes.links += removed as u64;
+        let part = part(&read.connection, read.object);
+        let stored = tables.ledger.links.entry(part).or_default();
+        match stored.get(&read.zoho_id) {
+            None => return Ok(()),
+            Some(found) if found != read => return Err(conflict(read)),
+            Some(_) => stored.remove(&read.zoho_id),
+        };
+        tables.writes.links += 1;
         Ok(())
     }
 

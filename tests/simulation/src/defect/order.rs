@@ -3,9 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use tandem::identifier::{ConnectionId, RunId, ZohoId};
-use tandem::object::Object;
-use tandem::port::{Error, Store};
+use tandem::identifier::{ConnectionId, RunId};
+use tandem::port::{Error, Progress, Store};
 use tandem::record::{Action, Link, Record};
 use tandem::run::{Slice, SliceKey, Stage};
 use tandem_memory::layer::StoreLayer;
@@ -107,17 +106,11 @@ impl StoreLayer for LinkFirst {
         }
     }
 
-    /// The last call of a page: what is held by now has the link that it had.
-    async fn remove_links(
-        &self,
-        inner: &dyn Store,
-        connection: &ConnectionId,
-        object: Object,
-        ids: &[ZohoId],
-    ) -> Result<(), Error> {
+    /// After a page: what is held by now has the link that it had.
+    async fn save_slice(&self, inner: &dyn Store, slice: &mut Slice) -> Result<Progress, Error> {
         while let Some(record) = self.take(|_| true) {
             inner.save_record(record).await?;
         }
-        inner.remove_links(connection, object, ids).await
+        inner.save_slice(slice).await
     }
 }
