@@ -47,6 +47,13 @@ pub async fn work(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
         .filter(|cursor| cursor.plan == plan.digest)
         .unwrap_or(Cursor::beginning(plan.digest));
     let mut moved_from = stored;
+    // What was read before the settings changed was read with another plan: the next run reads everything with this one.
+    if slice.position.is_none() {
+        slice.plan = Some(plan.digest);
+    }
+    let reads_all = slice
+        .plan
+        .is_none_or(|begun_with| begun_with == plan.digest);
     if cursor.owes && slice.position.is_none() {
         cursor.owes = ask_for_owed(job, object, &mut slice.counters).await?;
     }
@@ -64,7 +71,8 @@ pub async fn work(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
         let reached = if page.value.more { last } else { None };
         // Nothing came: the cursor may stay, and the quiet run writes nothing.
         let same = |stored: Cursor| stored.plan == plan.digest && stored.owes == cursor.owes;
-        if applied > 0 || !moved_from.is_some_and(same) {
+        let moves = applied > 0 || !moved_from.is_some_and(same);
+        if moves && reads_all {
             let next = cursor.advanced(reached, page.server_time);
             if Some(next) != moved_from {
                 job.ports

@@ -405,6 +405,8 @@ async fn settle_cursor(
     let read: Option<Vec<_>> = slices
         .map(|slice| Some((slice.server_time?, slice.plan?)).filter(|_| slice.failure.is_none()))
         .collect();
+    // The settings may have changed in mid-run: then no plan has read everything.
+    let read = read.filter(|read| read.windows(2).all(|two| two[0].1 == two[1].1));
     let Some((began, plan)) =
         read.and_then(|read| read.into_iter().min_by_key(|(began, _)| *began))
     else {

@@ -5,13 +5,18 @@
     reason = "the stories' own helpers fail as their tests do"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use stories::{Delivery, Story, name, text};
+use tandem::flow::job::Deadline;
+use tandem::flow::{runs, work};
 use tandem::object::Object;
-use tandem::run::{Counter, RunStatus};
+use tandem::run::{Counter, RunKind, RunStatus};
+use tandem::select::PAGE_ROWS;
 use tandem_local::in_scope;
+use zoho_sim::OrganisationSpec;
 
 fn active_only() -> Value {
     json!({
@@ -406,4 +411,56 @@ async fn whoever_comes_next_writes_the_line_of_a_worker_that_died_behind_the_rec
     assert!(!line());
     story.full_sync().await.unwrap();
     assert!(line());
+}
+
+#[tokio::test]
+async fn settings_that_change_between_two_pages_have_the_first_read_again() {
+    let spec = OrganisationSpec {
+        accounts: PAGE_ROWS + 1,
+        contacts: Some(6),
+        deals: Some(6),
+        tasks: Some(6),
+        ..OrganisationSpec::small(7)
+    };
+    let story = Story::begin_with(&spec, json!({})).await.unwrap();
+    let ports = story.ports();
+    runs::start(&ports, &story.connection(), RunKind::Routine)
+        .await
+        .unwrap();
+    let queue = &story.world.queue.work;
+    let first = queue.take_where(|work| work.object() == Object::Account);
+    // So near the end of its invocation, the worker hands over behind the first page.
+    let deadline = Deadline(story.world.now() + SignedDuration::from_secs(30));
+    work::handle(&ports, &first.unwrap().message, deadline)
+        .await
+        .unwrap();
+    let status = json!({ "objects": { "account": {
+        "custom_fields": { "status": "choice" },
+        "mappings": [{ "zoho": "Customer_Status", "platform": "status" }]
+    } }, "account_external_id": "External_ID" });
+    story.save_settings(status).await.unwrap();
+    story.deliver().await.unwrap();
+    let rows = story.rows("Accounts").unwrap();
+    let active = rows.iter().filter(|row| row["Customer_Status"] == "Active");
+    let mut wanted: BTreeSet<String> = active
+        .filter_map(|row| row["id"].as_str().map(str::to_owned))
+        .collect();
+    let present = story.present(Object::Account);
+    wanted.retain(|id| present.contains(id));
+    let shown = || -> BTreeSet<String> {
+        let records = story
+            .world
+            .store
+            .live_records(&story.connection(), Object::Account);
+        let says_so = |value: &tandem::value::Value| value.to_json() == "Active";
+        let active = records
+            .into_iter()
+            .filter(|record| record.fields.get(&name("status")).is_some_and(says_so));
+        active
+            .filter_map(|record| record.zoho_id.map(String::from))
+            .collect()
+    };
+    assert!(shown().len() < wanted.len(), "only the rest has the field");
+    story.routine_sync().await.unwrap();
+    assert_eq!(shown(), wanted);
 }
