@@ -28,7 +28,7 @@ const SIDE_BY_SIDE: usize = 32;
 const CLAIM_TRIES: usize = 3;
 
 /// Edits younger than this are on their way by their own message.
-const SWEEP_AFTER: SignedDuration = SignedDuration::from_mins(2);
+pub(super) const SWEEP_AFTER: SignedDuration = SignedDuration::from_mins(2);
 
 /// How many pending records of a connection one tick takes up.
 const SWEPT: usize = 1_000;

@@ -76,7 +76,7 @@ const LEAST: &[(&str, u64)] = &[
     ("a port failed after its effect", 125),
     ("a port failed amid a batch", 124),
     ("a port failed before its effect", 129),
-    ("a record changed twice about its reading", 35),
+    ("a record changed twice in a second", 25),
     ("a routine sync completed", 1960),
     ("a routine sync did not complete", 88),
     ("an edit was accepted", 2047),

@@ -6,7 +6,6 @@ mod update;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -36,9 +35,9 @@ const GROUP: usize = 100;
 /// How often a group is read again because a record changed between reading and writing.
 const ATTEMPTS: usize = 3;
 
-/// When records that changed in Zoho just now are looked at again: a write that says what it saw would not be refused if they changed once more
-/// in that second.
-const JUST_CHANGED: Duration = Duration::from_secs(2);
+/// How long what changes in Zoho takes to settle. Zoho's condition on a write counts whole seconds: what changes twice within one could not be told
+/// from what changed once, if it was read in that second.
+const SETTLES: Duration = Duration::from_secs(2);
 
 /// How many parked records are tried again together.
 const PARKED: usize = 200;
@@ -131,23 +130,15 @@ pub async fn handle(
         Err(error) => Err(error),
     };
     match pushed {
-        Ok(false) => Ok(()),
-        Ok(true) => {
-            let reason = "records changed in Zoho just now";
-            put_off(ports, connection, &asked, retries, JUST_CHANGED, &reason).await
-        }
         // The edits stay pending, and the sweep looks again; the next full sync tries what is parked.
         Err(Error::OverBudget { .. }) => Ok(()),
         // However long Zoho throttles, waiting is no failure that ends among the dead letters.
         Err(error @ (Error::Busy { .. } | Error::Crm(CrmError::Throttled { .. }))) => {
-            let Disposition::RetryAfter(delay) = error.disposition() else {
-                return Err(error);
-            };
-            put_off(ports, connection, &asked, retries, delay, &error).await
+            put_off(ports, connection, &asked, retries, &error).await
         }
         // The connection's status says it, and the edits stay pending.
         Err(error) if error.disposition() == Disposition::Reconnect => Ok(()),
-        Err(error) => Err(error),
+        pushed => pushed,
     }
 }
 
@@ -157,10 +148,12 @@ async fn put_off(
     connection: &ConnectionId,
     asked: &BTreeMap<Object, BTreeSet<PlatformId>>,
     retries: Vec<Option<String>>,
-    delay: Duration,
-    reason: &dyn Display,
+    error: &Error,
 ) -> Result<(), Error> {
-    tracing::info!(connection.id = %connection, delay_seconds = delay.as_secs(), %reason, "put off");
+    let Disposition::RetryAfter(delay) = error.disposition() else {
+        return Ok(());
+    };
+    tracing::info!(connection.id = %connection, delay_seconds = delay.as_secs(), reason = %error, "put off");
     let records = asked
         .iter()
         .flat_map(|(object, ids)| ids.iter().map(|id| (*object, id.clone())));
@@ -174,21 +167,20 @@ async fn put_off(
     Ok(ports.queue.send_writeback_later(&messages, delay).await?)
 }
 
-/// Objects go in the order in which one depends on another. Returns whether some records wait because they changed in Zoho just now.
+/// Objects go in the order in which one depends on another.
 async fn carry(
     job: &Job<'_>,
     asked: &BTreeMap<Object, BTreeSet<PlatformId>>,
     retries: &[Option<String>],
-) -> Result<bool, Error> {
-    let mut some_wait = false;
+) -> Result<(), Error> {
     for (object, ids) in asked {
         let ids: Vec<PlatformId> = ids.iter().cloned().collect();
-        some_wait |= push(job, *object, &ids).await?;
+        push(job, *object, &ids).await?;
     }
     for next in retries {
-        some_wait |= retry(job, next.clone()).await?;
+        retry(job, next.clone()).await?;
     }
-    Ok(some_wait)
+    Ok(())
 }
 
 /// Nobody waits for an answer to a message: what is refused is said in the log.
@@ -232,11 +224,11 @@ async fn log_refused(
     Ok(ports.store.write(&entries).await?)
 }
 
-/// Brings the waiting edits of these records to Zoho. Returns whether some still wait because their records changed in Zoho just now.
+/// Brings the waiting edits of these records to Zoho.
 ///
 /// # Errors
 /// When Zoho or a port fails; what was written until then is recognised when the records are looked at again.
-async fn push(job: &Job<'_>, object: Object, ids: &[PlatformId]) -> Result<bool, Error> {
+async fn push(job: &Job<'_>, object: Object, ids: &[PlatformId]) -> Result<(), Error> {
     if !object.is_writable() {
         return Err(Error::Invalid(format!(
             "{object}s are never written to Zoho"
@@ -250,8 +242,7 @@ async fn push(job: &Job<'_>, object: Object, ids: &[PlatformId]) -> Result<bool,
 ///
 /// # Errors
 /// As for [`push`].
-async fn retry(job: &Job<'_>, mut next: Option<String>) -> Result<bool, Error> {
-    let mut some_wait = false;
+async fn retry(job: &Job<'_>, mut next: Option<String>) -> Result<(), Error> {
     loop {
         let page = job.ports.store.parked(job.id(), next, PARKED).await?;
         let mut parked: BTreeMap<Object, Vec<PlatformId>> = BTreeMap::new();
@@ -260,12 +251,12 @@ async fn retry(job: &Job<'_>, mut next: Option<String>) -> Result<bool, Error> {
         }
         for (object, ids) in parked {
             if object.is_writable() {
-                some_wait |= Push::of(job, object, Tries::Parked).carry(&ids).await?;
+                Push::of(job, object, Tries::Parked).carry(&ids).await?;
             }
         }
         next = page.next;
         if next.is_none() {
-            return Ok(some_wait);
+            return Ok(());
         }
         if job.must_hand_over() {
             let rest = Writeback::Retry {
@@ -273,8 +264,7 @@ async fn retry(job: &Job<'_>, mut next: Option<String>) -> Result<bool, Error> {
                 connection: job.id().clone(),
                 next,
             };
-            job.ports.queue.send_writeback(&[rest]).await?;
-            return Ok(some_wait);
+            return Ok(job.ports.queue.send_writeback(&[rest]).await?);
         }
     }
 }
@@ -323,7 +313,7 @@ impl<'a> Push<'a> {
         Self { job, plan, tries }
     }
 
-    async fn carry(&self, ids: &[PlatformId]) -> Result<bool, Error> {
+    async fn carry(&self, ids: &[PlatformId]) -> Result<(), Error> {
         let records = self.records(ids).await?;
         self.tell_again(&records).await?;
         let (members, outside): (Vec<Record>, Vec<Record>) = records
@@ -347,12 +337,12 @@ impl<'a> Push<'a> {
         let ids: Vec<PlatformId> = linked.into_iter().collect();
         let mut linked = self.waiting(&ids).await?;
         linked.retain(|record| record.zoho_id.is_some());
-        let mut some_wait = false;
+        let mut unsettled = Vec::new();
         for group in linked.chunks(GROUP) {
-            some_wait |= self.update(group.to_vec()).await?;
+            unsettled.extend(self.update(group.to_vec()).await?);
         }
-        self.wake([unlinked, unanswered].concat()).await?;
-        Ok(some_wait)
+        self.look_again(&unsettled).await?;
+        self.wake([unlinked, unanswered].concat()).await
     }
 
     async fn park_outside(&self, records: Vec<Record>) -> Result<(), Error> {

@@ -2,76 +2,81 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::flow::apply::neighbours;
+use crate::flow::poll::{SWEEP_AFTER, push_messages};
 use crate::flow::{Error, reading};
 use crate::identifier::{PlatformId, ZohoId};
 use crate::mapping::Theirs;
 use crate::merge::merge;
 use crate::outgoing::{self, Unsendable};
 use crate::port::{CrmError, Saved, WriteRefusal};
-use crate::record::{Action, Record};
+use crate::record::{Action, CLOCK_SKEW, Record};
 use crate::row::Outgoing;
 use crate::select::{IN_VALUES, Which};
 
 use super::settle::Written;
 use super::waiting::{take_hidden, take_open};
-use super::{ATTEMPTS, Push, Sending, ids_of};
-
-/// Zoho's condition on a write counts whole seconds, and its clock may have gone on by one between the reading of rows and the answer: what changed
-/// less than this before the answer may change again within the same second, which the condition would let pass.
-const SETTLES: SignedDuration = SignedDuration::from_secs(2);
-
-/// How far beyond the answer's clock a change may lie that was made just now. Further on it is Zoho's clock that was put back.
-const AHEAD: SignedDuration = SignedDuration::from_secs(1);
+use super::{ATTEMPTS, Push, SETTLES, Sending, ids_of};
 
 /// What Zoho has of some records.
 pub(super) struct Read {
     pub(super) rows: BTreeMap<ZohoId, Theirs>,
-    /// Zoho's clock at that.
-    at: Timestamp,
+    /// Zoho's clock when it was asked, and when it answered.
+    asked: Timestamp,
+    answered: Timestamp,
 }
 
 impl Read {
-    /// The latest instant up to which every change was read.
+    /// What changed until then was read, and does not change again within the same second.
     fn settled(&self) -> Timestamp {
-        self.at.saturating_sub(SETTLES).unwrap_or(self.at)
+        self.asked.saturating_sub(SETTLES).unwrap_or(self.asked)
     }
 
-    /// Whether a record changed just now, so that a further change could not be told from that one.
-    fn just_changed(&self, theirs: &Theirs) -> bool {
-        let ahead = self.at.saturating_add(AHEAD).unwrap_or(self.at);
+    /// Whether a record changed just now, so that a further change could not be told from that one. Beyond what clocks may differ by it is
+    /// Zoho's clock that was put back.
+    fn is_unsettled(&self, theirs: &Theirs) -> bool {
+        let ahead = self
+            .answered
+            .saturating_add(CLOCK_SKEW)
+            .unwrap_or(self.answered);
         theirs
             .modified_time
             .is_some_and(|modified| modified > self.settled() && modified <= ahead)
     }
 
-    /// The latest change of these records that was read. Zoho does not show every user when a record changed.
+    /// Whether Zoho shows when records changed: not to every user.
+    fn shows_times(&self) -> bool {
+        let mut rows = self.rows.values();
+        rows.all(|theirs| theirs.modified_time.is_some())
+    }
+
+    /// The latest change of these records that was read.
     fn unmodified_since(&self, sending: &[Sending]) -> Timestamp {
-        let seen = sending.iter().map(|sending| {
+        let read = sending.iter().filter_map(|sending| {
             let theirs = self.rows.get(&sending.record.zoho_id?)?;
             theirs.modified_time
         });
-        let seen: Option<Vec<Timestamp>> = seen.collect();
-        let latest = seen.and_then(|seen| seen.into_iter().max());
-        latest.unwrap_or_else(|| self.settled())
+        match self.shows_times() {
+            true => read.max().unwrap_or_else(|| self.settled()),
+            false => self.settled(),
+        }
     }
 }
 
 impl Push<'_> {
-    /// Brings a group's edits to Zoho, as far as they still differ from what Zoho has. Returns whether some wait because their records changed in
-    /// Zoho just now ([`JUST_CHANGED`](super::JUST_CHANGED)).
-    pub(super) async fn update(&self, mut group: Vec<Record>) -> Result<bool, Error> {
-        let mut some_wait = false;
+    /// Brings a group's edits to Zoho, as far as they still differ from what Zoho has. Returns the records whose edits wait, because the records
+    /// changed in Zoho just now.
+    pub(super) async fn update(&self, mut group: Vec<Record>) -> Result<Vec<PlatformId>, Error> {
+        let mut unsettled = Vec::new();
         for _ in 0..ATTEMPTS {
             let ids: Vec<ZohoId> = group.iter().filter_map(|record| record.zoho_id).collect();
             self.look_for_hidden(&group).await?;
             let read = self.read(&ids).await?;
-            let (sending, changing) = self.decide(group, &read).await?;
-            some_wait |= changing;
+            let sending = self.decide(group, &read, &mut unsettled).await?;
             if sending.is_empty() {
-                return Ok(some_wait);
+                return Ok(unsettled);
             }
             let out: Vec<(ZohoId, Outgoing)> = sending
                 .iter()
@@ -102,24 +107,34 @@ impl Push<'_> {
                         message,
                         duplicate_of: None,
                     };
-                    return Ok(self.refuse_all(sending, &refusal).await? || some_wait);
+                    unsettled.extend(self.refuse_all(sending, &refusal).await?);
+                    return Ok(unsettled);
                 }
                 Err(error) => return Err(error),
             };
+            if !read.shows_times() {
+                // It may be the change that was read: only time tells.
+                unsettled.extend(changed);
+                return Ok(unsettled);
+            }
             group = self.waiting(&changed).await?;
             if group.is_empty() {
-                return Ok(some_wait);
+                return Ok(unsettled);
             }
         }
         Err(CrmError::ChangedMeanwhile.into())
     }
 
-    /// What is to be written of records, given what Zoho has of them. Those of which nothing is are settled here. Returns also whether some wait
-    /// because they changed just now: nothing is decided of these.
-    async fn decide(&self, group: Vec<Record>, read: &Read) -> Result<(Vec<Sending>, bool), Error> {
+    /// What is to be written of records, given what Zoho has of them. Those of which nothing is are settled here. Of those that would be written
+    /// but changed just now nothing is decided.
+    async fn decide(
+        &self,
+        group: Vec<Record>,
+        read: &Read,
+        unsettled: &mut Vec<PlatformId>,
+    ) -> Result<Vec<Sending>, Error> {
         let hidden = reading::hidden(self.job, self.plan.object).await?;
         let mut sending = Vec::new();
-        let mut some_wait = false;
         for record in group {
             let record = self.fill_references(record).await?;
             let Some(theirs) = record.zoho_id.and_then(|id| read.rows.get(&id)) else {
@@ -147,7 +162,7 @@ impl Push<'_> {
                 }
             }
         }
-        Ok((sending, some_wait))
+        Ok(sending)
     }
 
     /// Settles each record as Zoho answered for it. Returns those that changed since they were read.
@@ -175,6 +190,33 @@ impl Push<'_> {
         Ok(changed)
     }
 
+    /// Has records looked at again when what changed in Zoho has settled. What has waited for longer the sweep looks at, so that a record which
+    /// changes all the time does not cost a call every time.
+    pub(super) async fn look_again(&self, ids: &[PlatformId]) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let job = self.job;
+        let now = job.ports.clock.now();
+        let mut soon = Vec::new();
+        for record in self.waiting(ids).await? {
+            let record = match record.parked {
+                Some(_) => self.free(&record).await?,
+                None => Some(record),
+            };
+            let is_young = |record: &Record| {
+                let since = record.pending_since();
+                since.is_some_and(|since| now.duration_since(since) < SWEEP_AFTER)
+            };
+            let young = record.filter(is_young);
+            soon.extend(young.map(|record| (record.object, record.id)));
+        }
+        tracing::info!(connection.id = %job.id(), object = %self.plan.object, records = ids.len(), "put off, because they changed in Zoho just now");
+        let messages = push_messages(job.id(), &soon);
+        let queue = &job.ports.queue;
+        Ok(queue.send_writeback_later(&messages, SETTLES).await?)
+    }
+
     /// Has Zoho asked again for fields that it did not show, if they were edited: they may be shown by now.
     async fn look_for_hidden(&self, group: &[Record]) -> Result<(), Error> {
         let hidden = reading::hidden(self.job, self.plan.object).await?;
@@ -190,32 +232,38 @@ impl Push<'_> {
         &self,
         mut sending: Vec<Sending>,
         refusal: &WriteRefusal,
-    ) -> Result<bool, Error> {
+    ) -> Result<Vec<PlatformId>, Error> {
         if let [alone] = sending.as_slice() {
             self.park_refused(alone.record.clone(), refusal).await?;
-            return Ok(false);
+            return Ok(Vec::new());
         }
-        let mut some_wait = false;
+        let mut unsettled = Vec::new();
         let half = sending.split_off(sending.len() / 2);
         for part in [sending, half] {
-            let records = self
-                .waiting(&ids_of(part.iter().map(|sending| &sending.record)))
-                .await?;
-            some_wait |= Box::pin(self.update(records)).await?;
+            let ids = ids_of(part.iter().map(|sending| &sending.record));
+            let records = self.waiting(&ids).await?;
+            unsettled.extend(Box::pin(self.update(records)).await?);
         }
-        Ok(some_wait)
+        Ok(unsettled)
     }
 
     /// What Zoho has of these records now.
     pub(super) async fn read(&self, ids: &[ZohoId]) -> Result<Read, Error> {
         let which = Which::Ids(ids.to_vec());
+        let clock = &self.job.ports.clock;
+        let asked = clock.now();
         let page = reading::rows(self.job, &self.plan, which, IN_VALUES).await?;
+        let took = clock.now().duration_since(asked);
         let neighbours = neighbours(self.job, &self.plan, &page.value.rows).await?;
         let rows = page.value.rows.iter();
         let rows = rows.map(|row| (row.id, self.plan.read(row, &neighbours)));
         Ok(Read {
             rows: rows.collect(),
-            at: page.server_time,
+            asked: page
+                .server_time
+                .saturating_sub(took)
+                .unwrap_or(page.server_time),
+            answered: page.server_time,
         })
     }
 }

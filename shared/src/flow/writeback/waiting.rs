@@ -227,18 +227,27 @@ impl Push<'_> {
             let parked = record.parked.as_ref();
             parked.is_some_and(|parked| parked.code == REFERENCE) && waits(record)
         });
-        for record in freed.filter_map(|record| parked::retried(record, now)) {
-            match store.save_record(record).await {
-                Ok(record) => woken.push((record.object, record.id)),
-                // Somebody else wrote it, and has it looked at.
-                Err(port::Error::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+        for record in freed {
+            let freed = self.free(record).await?;
+            woken.extend(freed.map(|record| (record.object, record.id)));
         }
         let messages = push_messages(job.id(), &woken);
         if let Err(error) = job.ports.queue.send_writeback(&messages).await {
             tracing::warn!(connection.id = %job.id(), error = %error, "what waited for a new record is left to the sweep");
         }
         Ok(())
+    }
+
+    /// Sends a record's parked edits on their way again; none if none are parked, or if somebody else wrote the record and has it looked at.
+    pub(super) async fn free(&self, record: &Record) -> Result<Option<Record>, Error> {
+        let ports = self.job.ports;
+        let Some(freed) = parked::retried(record, ports.clock.now()) else {
+            return Ok(None);
+        };
+        match ports.store.save_record(freed).await {
+            Ok(record) => Ok(Some(record)),
+            Err(port::Error::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }

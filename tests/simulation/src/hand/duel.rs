@@ -1,6 +1,7 @@
 //! Both sides change one record at the same time.
 
 use anyhow::Result;
+use serde_json::Value as Json;
 use tandem::object::Object;
 use tandem::record::Record;
 
@@ -37,7 +38,7 @@ impl Hand<'_> {
         for turn in 0..TURNS {
             let now = !done
                 && match after_read {
-                    true => self.has_read(begun),
+                    true => self.has_read(side, begun),
                     false => turn == second,
                 };
             done |= now;
@@ -45,11 +46,11 @@ impl Hand<'_> {
                 self.touches(side, record.object.module(), &id)?;
             }
             if now && in_zoho {
-                if touched {
-                    self.reached
-                        .count("a record changed twice about its reading");
-                }
+                let before = self.modified(side, record.object.module(), &id)?;
                 self.edits_one(side, record.object.module(), &id, dice)?;
+                if touched && self.modified(side, record.object.module(), &id)? == before {
+                    self.reached.count("a record changed twice in a second");
+                }
             } else if now {
                 let edit = edit_of(&record, self.fresh())?;
                 self.asks(side, record.object, vec![edit]);
@@ -68,13 +69,17 @@ impl Hand<'_> {
         Ok(())
     }
 
-    /// Whether somebody read records in Zoho since a request.
-    fn has_read(&self, request: u64) -> bool {
+    /// Whether somebody read records of a connection in Zoho since a request.
+    fn has_read(&self, side: usize, request: u64) -> bool {
+        let own = Some(self.at(side).story.organisation.to_string());
         let model = self.scene.zoho.model();
-        model
-            .journal
-            .since(request)
-            .any(|served| served.coql.is_some())
+        let mut served = model.journal.since(request);
+        served.any(|served| served.coql.is_some() && served.organisation == own)
+    }
+
+    /// When Zoho says that a record changed last.
+    fn modified(&self, side: usize, module: &str, id: &str) -> Result<Json> {
+        Ok(self.at(side).story.row(module, id)?["Modified_Time"].clone())
     }
 
     /// A record that both sides have.

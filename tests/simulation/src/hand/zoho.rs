@@ -106,11 +106,15 @@ impl Hand<'_> {
     /// A person changes what the platform does not edit about this very record.
     pub(super) fn touches(&mut self, side: usize, module: &'static str, id: &str) -> Result<()> {
         let fresh = self.fresh();
-        let priorities = ["High", "Low"];
+        let priority = if fresh.is_multiple_of(2) {
+            "High"
+        } else {
+            "Low"
+        };
         let values = match module {
             "Accounts" => json!({ "Employees": fresh }),
             "Contacts" => json!({ "Department": format!("Department {fresh}") }),
-            _ => json!({ "Priority": priorities[usize::from(fresh % 2 == 0)] }),
+            _ => json!({ "Priority": priority }),
         };
         self.change(side, module, id, &values)?;
         Ok(())

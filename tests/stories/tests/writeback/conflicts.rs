@@ -125,6 +125,45 @@ async fn a_second_change_of_the_second_of_the_reading_is_not_run_over() {
 }
 
 #[tokio::test]
+async fn where_zoho_shows_no_times_a_record_that_it_refuses_waits_until_the_second_is_over() {
+    let story = synced(editable()).await;
+    story.zoho_hides("Contacts", "Modified_Time", true).unwrap();
+    let (zoho, id) = one(&story, Object::Contact);
+    let phone = json!({ "phone": "ours" });
+    story.edit(Object::Contact, &id, phone).await.unwrap();
+    let title = json!({ "title": "ours" });
+    story.submit(Object::Contact, &id, title).await.unwrap();
+    let request = story.latest_request();
+    let held = story.world.queue.take_writeback().unwrap();
+    story.handle_writeback(&held.message).await.unwrap();
+    assert_eq!(writes_since(&story, request).len(), 1, "it is tried once");
+    assert_eq!(story.row("Contacts", &zoho).unwrap()["Phone"], "ours");
+    assert_ne!(story.row("Contacts", &zoho).unwrap()["Title"], "ours");
+    story.deliver().await.unwrap();
+    assert_eq!(story.row("Contacts", &zoho).unwrap()["Title"], "ours");
+    assert_eq!(writes_since(&story, request).len(), 2);
+}
+
+#[tokio::test]
+async fn an_edit_that_has_waited_for_long_is_left_to_the_sweep_if_its_record_just_changed() {
+    let story = synced(editable()).await;
+    let (zoho, id) = one(&story, Object::Contact);
+    let ours = json!({ "phone": "ours" });
+    story.submit(Object::Contact, &id, ours).await.unwrap();
+    let held = story.world.queue.take_writeback().unwrap();
+    story.pass(jiff::SignedDuration::from_mins(5));
+    let theirs = json!({ "Title": "theirs" });
+    story.zoho_edits("Contacts", &zoho, &theirs).unwrap();
+    story.handle_writeback(&held.message).await.unwrap();
+    assert_eq!(story.world.queue.writeback.next_at(), None, "no message");
+    assert_ne!(story.row("Contacts", &zoho).unwrap()["Phone"], "ours");
+    story.pass(tandem::connection::ROUTINE_INTERVAL);
+    story.tick().await.unwrap();
+    assert_eq!(story.row("Contacts", &zoho).unwrap()["Phone"], "ours");
+    assert_silent(&story).await;
+}
+
+#[tokio::test]
 async fn what_zoho_makes_of_a_value_comes_back_once() {
     for policy in ["zoho_wins", "platform_wins", "latest_wins"] {
         let story = synced(editable_and("conflicts", json!(policy))).await;
