@@ -226,6 +226,20 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The first half of this one with the second half of another.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        let mut bytes = self.0;
+        bytes[16..].copy_from_slice(&other.0[16..]);
+        Self(bytes)
+    }
+
+    /// Whether its first half is another's.
+    #[must_use]
+    pub fn begins_like(&self, other: &Self) -> bool {
+        self.0[..16] == other.0[..16]
+    }
+
     /// The digest's bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {

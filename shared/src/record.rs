@@ -341,10 +341,16 @@ impl Link {
         Digest::of(b"open")
     }
 
+    /// The same while a row is being applied that says this: of two who apply what it says at different times one meets a conflict.
+    #[must_use]
+    pub fn open_for(row: Digest) -> Digest {
+        Self::open().joined(row)
+    }
+
     /// Whether it says what its row said when that was applied.
     #[must_use]
     pub fn is_applied(&self) -> bool {
-        self.hash != Self::open() && self.hash != Self::intended()
+        !self.hash.begins_like(&Self::open()) && self.hash != Self::intended()
     }
 
     /// What a reference to the Zoho record names. What is only intended may still come out otherwise, so a reference waits for it.

@@ -494,3 +494,44 @@ async fn a_row_that_says_again_what_it_said_before_an_edit_is_applied() {
     story.routine_sync().await.unwrap();
     assert_eq!(record().fields[&name("phone")], shown_before);
 }
+
+/// The same for a row that says again what writeback read, after another worker applied something else before writeback stored its record.
+#[tokio::test]
+async fn a_row_that_says_again_what_writeback_read_before_it_was_overtaken_is_applied() {
+    for kind in [RunKind::Routine, RunKind::Full] {
+        let editable = json!({ "core_writeback": true, "objects": { "contact": {
+            "mappings": [{ "zoho": "Phone", "platform": "phone", "editable": true }] } } });
+        let story = Story::begin(12, editable).await.unwrap();
+        story.full_sync().await.unwrap();
+        let contact = story.present(Object::Contact).pop_first().unwrap();
+        let record = || story.record_of(Object::Contact, &contact).unwrap();
+        let shown = || record().fields[&name("phone")].to_json();
+        let theirs = |phone: &str| {
+            let values = json!({ "Phone": phone });
+            story.zoho_edits("Contacts", &contact, &values).unwrap();
+        };
+        story.pass(SignedDuration::from_hours(1));
+        let (ours, other) = ("+49 30 555 0178", "+49 30 555 0179");
+        let (id, edit) = (record().id.to_string(), json!({ "phone": ours }));
+        story.submit(Object::Contact, &id, edit).await.unwrap();
+        let held = story.world.queue.take_writeback().unwrap();
+        let overtaken = async {
+            let written = story.row("Contacts", &contact).unwrap()["Phone"].clone();
+            assert_eq!(written, ours);
+            story.pass(SignedDuration::from_mins(1));
+            theirs(other);
+            story.routine_sync().await.unwrap();
+            assert_eq!(shown(), other);
+        };
+        let handled = story.handle_writeback(&held.message);
+        let faults = &story.world.faults;
+        let handled = faults.amid("save_record", handled, overtaken).await;
+        handled.unwrap().0.unwrap();
+        assert_eq!(shown(), other);
+        story.pass(SignedDuration::from_mins(1));
+        theirs(ours);
+        story.pass(SignedDuration::from_mins(15));
+        story.run(kind).await.unwrap();
+        assert_eq!(shown(), ours, "{kind:?}");
+    }
+}

@@ -28,7 +28,7 @@ impl Page<'_> {
     ) -> Result<(), Error> {
         let names_it = asked.link.and_then(Link::platform_id) == settled.link.platform_id();
         let hash = if names_it {
-            Link::open()
+            Link::open_for(asked.theirs.hash)
         } else {
             Link::intended()
         };
@@ -61,7 +61,7 @@ impl Page<'_> {
         // Cut off behind it, a row that is its former record again would count as applied.
         if let Some(link) = asked.link.filter(|_| aside.intended.is_none()) {
             let open = Link {
-                hash: Link::open(),
+                hash: Link::open_for(asked.theirs.hash),
                 ..link.clone()
             };
             self.put(asked, open, aside).await?;

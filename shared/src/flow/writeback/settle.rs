@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::flow::apply::{Meanwhile, Relinked, save_links};
 use crate::flow::{Error, alarm, reading};
 use crate::hash;
-use crate::identifier::{Digest, PlatformId, ZohoId};
+use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::{Direction, Entry, Outcome};
 use crate::mapping::Theirs;
 use crate::merge::settle;
@@ -42,7 +42,7 @@ impl Push<'_> {
             let theirs = rows.get(&written.zoho_id);
             (written.zoho_id, written.record.id.clone(), theirs)
         });
-        self.open_links(&named.collect::<Vec<_>>()).await?;
+        let opened = self.open_links(&named.collect::<Vec<_>>()).await?;
         let mut links = Vec::new();
         let mut entries = Vec::new();
         let mut touched = BTreeSet::new();
@@ -69,56 +69,72 @@ impl Push<'_> {
         }
         job.ports.store.write(&entries).await?;
         job.calculations.mark(touched).await?;
-        self.settle_links(&links).await
+        self.settle_links(opened, &links).await
     }
 
     /// Lets the links of records that are about to be stored say nothing of what their rows say, unless they say it already: cut off before the
-    /// links are settled, a row that says again what it said before would count as applied.
+    /// links are settled, a row that says again what it said before would count as applied. Returns the links that are to be settled.
     async fn open_links(
         &self,
         named: &[(ZohoId, PlatformId, Option<&Theirs>)],
-    ) -> Result<(), Error> {
-        self.relink(named, |link, _, theirs| {
-            let says_it = theirs.is_some_and(|theirs| theirs.hash == link.hash);
-            (link.is_applied() && !says_it).then(Link::open)
-        })
-        .await
-    }
-
-    /// Lets the links of records say that these rows were applied. A row whose external id was changed is another record: its link stays open,
-    /// so that the next sync parts the two (I5). Whether it is in scope, and whether its dependants were asked for, is not for writeback to say.
-    async fn settle_links(&self, settled: &[(ZohoId, PlatformId, &Theirs)]) -> Result<(), Error> {
-        self.relink(settled, |link, id, theirs| {
-            let own = theirs.identity.as_ref();
-            let same = self.plan.settled_identity(own, Some(id)).as_ref() == Some(id);
-            (same && link.hash != theirs.hash).then_some(theirs.hash)
-        })
-        .await
-    }
-
-    /// Gives the links that name these records other hashes.
-    async fn relink<T>(
-        &self,
-        named: &[(ZohoId, PlatformId, T)],
-        hash: impl Fn(&Link, &PlatformId, &T) -> Option<Digest>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Link>, Error> {
         let (job, object) = (self.job, self.plan.object);
         let ids: Vec<ZohoId> = named.iter().map(|(zoho_id, ..)| *zoho_id).collect();
         let stored = job.ports.store.links(job.id(), object, &ids).await?;
-        let relinked = stored.into_iter().filter_map(|link| {
-            let names =
-                |zoho_id: &ZohoId, id| *zoho_id == link.zoho_id && link.platform_id() == Some(id);
-            let (_, id, of) = named.iter().find(|(zoho_id, id, _)| names(zoho_id, id))?;
-            let hash = hash(&link, id, of)?;
+        let mut opening = Vec::new();
+        let mut opened = Vec::new();
+        for link in stored {
+            let Some(theirs) = of_link(&link, named) else {
+                continue;
+            };
+            let says_it = theirs.is_some_and(|theirs| theirs.hash == link.hash);
+            // Whoever is about to tie the row to the record applies it.
+            if says_it || link.hash == Link::intended() {
+                continue;
+            }
+            let hash = theirs.map_or_else(Link::open, |theirs| Link::open_for(theirs.hash));
+            if link.hash == hash || link.hash == Link::open() {
+                opened.push(link);
+                continue;
+            }
+            let open = Link {
+                hash,
+                ..link.clone()
+            };
+            opened.push(open.clone());
+            opening.push(Relinked {
+                link: open,
+                over: Some(link),
+            });
+        }
+        save_links(job, opening, Meanwhile::Stays).await?;
+        Ok(opened)
+    }
+
+    /// Lets the links that were opened say that these rows were applied, unless somebody else is at a row by now. A row whose external id was
+    /// changed is another record: its link stays open, so that the next sync parts the two (I5). Whether it is in scope, and whether its
+    /// dependants were asked for, is not for writeback to say.
+    async fn settle_links(
+        &self,
+        opened: Vec<Link>,
+        settled: &[(ZohoId, PlatformId, &Theirs)],
+    ) -> Result<(), Error> {
+        let relinked = opened.into_iter().filter_map(|link| {
+            let theirs = of_link(&link, settled)?;
+            let id = link.platform_id();
+            let own = theirs.identity.as_ref();
+            if self.plan.settled_identity(own, id).as_ref() != id {
+                return None;
+            }
             Some(Relinked {
                 link: Link {
-                    hash,
+                    hash: theirs.hash,
                     ..link.clone()
                 },
                 over: Some(link),
             })
         });
-        save_links(job, relinked.collect(), Meanwhile::Stays).await
+        save_links(self.job, relinked.collect(), Meanwhile::Stays).await
     }
 
     /// Stores a record as it is after the write; none: meanwhile it was parted from the Zoho record that was written, so that what is still
@@ -202,19 +218,27 @@ impl Push<'_> {
             return Ok(record);
         }
         let job = self.job;
-        if let Some(zoho_id) = record.zoho_id {
-            self.open_links(&[(zoho_id, record.id.clone(), Some(theirs))])
-                .await?;
-        }
+        let opened = self.open_link(&record, theirs).await?;
         let saved = job.ports.store.save_record(record).await?;
         let entry = Entry::of_change(&saved, job.retention());
         job.ports.store.write(entry.as_slice()).await?;
         job.calculations.note([&saved]).await?;
         if let Some(zoho_id) = saved.zoho_id {
-            self.settle_links(&[(zoho_id, saved.id.clone(), theirs)])
+            self.settle_links(opened, &[(zoho_id, saved.id.clone(), theirs)])
                 .await?;
         }
         Ok(saved)
+    }
+
+    /// Opens the link of a record that is about to be stored with what this row says.
+    async fn open_link(&self, record: &Record, theirs: &Theirs) -> Result<Vec<Link>, Error> {
+        match record.zoho_id {
+            Some(zoho_id) => {
+                self.open_links(&[(zoho_id, record.id.clone(), Some(theirs))])
+                    .await
+            }
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Keeps the values that lost against edits before these go to Zoho: cut off after that, nobody could tell them any more (W4). The line in
@@ -223,7 +247,11 @@ impl Push<'_> {
         &self,
         record: Record,
         changed: bool,
+        theirs: &Theirs,
     ) -> Result<Record, Error> {
+        if changed {
+            self.open_link(&record, theirs).await?;
+        }
         let mut decided = record.change.iter().flat_map(|change| &change.fields);
         if !changed || decided.all(|change| change.overruled.is_none()) {
             return Ok(record);
@@ -272,10 +300,15 @@ impl Push<'_> {
             attempt: hash::of_attempt(&record.pending, job.settings.version),
         });
         let updated_at = if quiet { record.updated_at } else { moment.now };
+        // What was decided before Zoho refused the rest has no other line in the log (W4).
+        let decided = record.change.iter().filter(|change| {
+            let pulled = change.action == Action::Pulled;
+            pulled && change.run.is_some() && change.run == moment.run
+        });
         let change = Change {
             action: Action::Parked,
             run: moment.run.clone(),
-            fields: Vec::new(),
+            fields: decided.flat_map(|change| change.fields.clone()).collect(),
         };
         let parked = Record {
             parked: Some(parked),
@@ -290,11 +323,24 @@ impl Push<'_> {
                     alarm::edit_parked(job.id(), saved.object, code);
                 }
                 let entry = Entry::of_change(&saved, job.retention());
-                Ok(job.ports.store.write(entry.as_slice()).await?)
+                job.ports.store.write(entry.as_slice()).await?;
+                let decided = saved.change.as_ref();
+                match decided.is_some_and(|change| !change.fields.is_empty()) {
+                    true => job.calculations.note([&saved]).await,
+                    false => Ok(()),
+                }
             }
             // It was edited meanwhile: the edit's own message has it looked at again.
             Err(port::Error::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What there is to say of the record that a link ties to its row.
+fn of_link<'a, T>(link: &Link, named: &'a [(ZohoId, PlatformId, T)]) -> Option<&'a T> {
+    let of = named
+        .iter()
+        .find(|(zoho_id, id, _)| *zoho_id == link.zoho_id && link.platform_id() == Some(id));
+    of.map(|(_, _, of)| of)
 }

@@ -147,10 +147,14 @@ impl Push<'_> {
             let open = take_open(&mut merged.push);
             take_hidden(&mut merged.push, &self.plan, &hidden);
             match outgoing::update(&merged.push, theirs, &self.plan) {
-                Ok(out) if !out.is_empty() && read.just_changed(theirs) => some_wait = true,
+                Ok(out) if !out.is_empty() && read.is_unsettled(theirs) => {
+                    unsettled.push(record.id);
+                }
                 Ok(out) if !out.is_empty() => sending.push(Sending {
                     parked: merged.record.parked.clone(),
-                    record: self.keep_overruled(merged.record, merged.changed).await?,
+                    record: self
+                        .keep_overruled(merged.record, merged.changed, theirs)
+                        .await?,
                     fields: merged.push,
                     out,
                 }),

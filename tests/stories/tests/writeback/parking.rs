@@ -226,3 +226,64 @@ async fn a_retry_of_what_names_something_missing_comes_to_an_end() {
     story.full_sync().await.unwrap();
     assert_eq!(code(&story, Object::Task, "t-1").await, before);
 }
+
+#[tokio::test]
+async fn what_zoho_takes_back_after_it_refused_the_rest_is_taken_back_here() {
+    let story = synced(editable()).await;
+    let (zoho, id) = one(&story, Object::Contact);
+    let title = |title: &str| {
+        let values = json!({ "Title": title });
+        story.zoho_edits("Contacts", &zoho, &values).unwrap();
+    };
+    let shown = async || {
+        let record = story.record(Object::Contact, &id).await.unwrap();
+        record.fields[&stories::name("title")].to_json()
+    };
+    title("Dean");
+    story.routine_sync().await.unwrap();
+    assert_eq!(shown().await, "Dean");
+    title("Rector");
+    lock(&story, "Contacts", &zoho, true);
+    story.pass(jiff::SignedDuration::from_secs(5));
+    let fields = json!({ "phone": "123" });
+    story.edit(Object::Contact, &id, fields).await.unwrap();
+    let refused = code(&story, Object::Contact, &id).await;
+    assert_eq!(refused.as_deref(), Some("RECORD_LOCKED"));
+    assert_eq!(shown().await, "Rector", "it came with the refusal");
+    story.pass(jiff::SignedDuration::from_mins(1));
+    title("Dean");
+    story.routine_sync().await.unwrap();
+    assert_eq!(shown().await, "Dean");
+    story.full_sync().await.unwrap();
+    assert_eq!(shown().await, "Dean");
+}
+
+#[tokio::test]
+async fn an_edit_that_loses_while_zoho_refuses_the_rest_is_in_the_log_once() {
+    let story = synced(editable()).await;
+    let (zoho, id) = one(&story, Object::Contact);
+    let ours = json!({ "phone": "123", "title": "Dean" });
+    story.submit(Object::Contact, &id, ours).await.unwrap();
+    let theirs = json!({ "Title": "Rector" });
+    story.zoho_edits("Contacts", &zoho, &theirs).unwrap();
+    lock(&story, "Contacts", &zoho, true);
+    story.pass(jiff::SignedDuration::from_secs(5));
+    let lost = || {
+        let lines = story.world.store.all_entries(&story.connection());
+        let changes = lines.iter().flat_map(|line| &line.fields);
+        let lost = changes.filter(|change| change.overruled == Some(stories::text("Dean")));
+        lost.count()
+    };
+    story.deliver().await.unwrap();
+    let refused = code(&story, Object::Contact, &id).await;
+    assert_eq!(refused.as_deref(), Some("RECORD_LOCKED"));
+    assert_eq!(lost(), 1, "beside the refusal");
+    story.routine_sync().await.unwrap();
+    story.full_sync().await.unwrap();
+    assert_eq!(lost(), 1, "whoever looks again has nothing to add");
+    lock(&story, "Contacts", &zoho, false);
+    story.full_sync().await.unwrap();
+    let row = story.row("Contacts", &zoho).unwrap();
+    assert_eq!([&row["Phone"], &row["Title"]], ["123", "Rector"]);
+    assert_eq!(lost(), 1, "nor has the write");
+}
