@@ -39,7 +39,7 @@ impl Problem {
 }
 
 /// The record after an edit that was made `at` an instant. `before` is the stored record, or a new one that the edit brings into being. A
-/// field that was edited later, or by this very edit, is passed over.
+/// field that was edited later, or by this very edit, is passed over, and so are the segments.
 ///
 /// # Errors
 /// Every reason why the edit is refused; it is accepted or refused as a whole.
@@ -56,6 +56,10 @@ pub fn accept(
         return Err(vec![Problem::record(format!(
             "{object}s come from Zoho only and are never written to it"
         ))]);
+    }
+    if is_passed_over(before, edit, at) {
+        // Whatever it was made on, it has nothing left to say.
+        return Ok(before.clone());
     }
     let mut problems = Vec::new();
     if edit
@@ -81,7 +85,7 @@ pub fn accept(
     let mut record = before.clone();
     let mut changes = Vec::new();
     for (name, json) in &edit.fields {
-        if before.edited.get(name).is_some_and(|last| *last >= at) {
+        if is_edited(before, name, at) {
             continue;
         }
         match value_of(before, name, json, plan, settings) {
@@ -89,16 +93,15 @@ pub fn accept(
                 record.edited.insert(name.clone(), at);
                 let shown = before.fields.get(name).unwrap_or(&Value::Null);
                 if pushes {
-                    match before.base.get(name).is_some_and(|base| base.same(&value)) {
-                        true => record.pending.remove(name),
-                        false => record.pending.insert(
-                            name.clone(),
-                            Pending {
-                                value: value.clone(),
-                                at,
-                            },
-                        ),
-                    };
+                    // What waited before may be in Zoho already: then only a look there says that nothing is left to do.
+                    let agreed = before.base.get(name).is_some_and(|base| base.same(&value));
+                    if !agreed || before.pending.contains_key(name) {
+                        let pending = Pending {
+                            value: value.clone(),
+                            at,
+                        };
+                        record.pending.insert(name.clone(), pending);
+                    }
                 }
                 if !shown.same(&value) {
                     changes.push(FieldChange {
@@ -116,8 +119,12 @@ pub fn accept(
             Err(problem) => problems.push(problem),
         }
     }
-    if let Some(segments) = &edit.segments {
+    if let Some(segments) = &edit.segments
+        && !is_segmented(before, at)
+    {
         record.segments.clone_from(segments);
+        // Also where they are the same: an earlier edit that arrives later gives others.
+        record.segmented = Some(at);
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -133,6 +140,24 @@ pub fn accept(
         });
     }
     Ok(record)
+}
+
+/// Whether a field was edited later than at an instant, or by the edit of that instant.
+fn is_edited(record: &Record, name: &FieldName, at: Timestamp) -> bool {
+    record.edited.get(name).is_some_and(|last| *last >= at)
+}
+
+/// The same of its segments.
+fn is_segmented(record: &Record, at: Timestamp) -> bool {
+    record.segmented.is_some_and(|last| last >= at)
+}
+
+/// Whether all that an edit asks for was taken before, from it or from later ones.
+fn is_passed_over(before: &Record, edit: &Edit, at: Timestamp) -> bool {
+    let asks = edit.segments.is_some() || !edit.fields.is_empty();
+    let mut fields = edit.fields.keys();
+    asks && fields.all(|name| is_edited(before, name, at))
+        && (edit.segments.is_none() || is_segmented(before, at))
 }
 
 /// The value of one edited field, and whether it goes to Zoho.
@@ -312,5 +337,59 @@ mod tests {
             ),
             ["None"]
         );
+    }
+
+    fn taken(before: &Record, edit: &Edit, second: i64) -> Record {
+        let plan = FieldPlan::compile(&settings(), before.object);
+        let at = Timestamp::from_second(second).unwrap();
+        accept(before, edit, at, &plan, &settings(), &moment()).unwrap()
+    }
+
+    fn into(segments: &[&str]) -> Edit {
+        serde_json::from_value(json!({"id": "A-1", "segments": segments})).unwrap()
+    }
+
+    #[test]
+    fn segments_given_later_stay() {
+        let put_in = taken(&linked(Object::Account), &into(&["vip"]), 10);
+        let taken_out = taken(&put_in, &into(&[]), 20);
+        assert!(taken_out.segments.is_empty());
+        for late in [10, 19, 20] {
+            assert_eq!(taken(&taken_out, &into(&["vip"]), late), taken_out);
+        }
+        let again = taken(&taken_out, &into(&["vip"]), 21);
+        assert_eq!(again.segments, put_in.segments);
+    }
+
+    #[test]
+    fn segments_that_it_has_already_were_given_all_the_same() {
+        let before = linked(Object::Account);
+        let after = taken(&before, &into(&[]), 20);
+        assert_ne!(after, before);
+        assert_eq!(taken(&after, &into(&["vip"]), 10), after);
+    }
+
+    #[test]
+    fn an_edit_that_comes_again_is_not_refused_for_what_it_did() {
+        let edit = Edit {
+            if_version: Some(3),
+            segments: into(&["vip"]).segments,
+            ..edit(json!({"tier": "Gold"}))
+        };
+        let stored = Record {
+            version: 4,
+            ..taken(&linked(Object::Account), &edit, 1_000)
+        };
+        assert_eq!(taken(&stored, &edit, 1_000), stored);
+        let later = Record {
+            segmented: None,
+            ..stored.clone()
+        };
+        assert_eq!(refused(&later, &edit), ["None"], "a part of it is new");
+        let nothing = Edit {
+            if_version: Some(3),
+            ..self::edit(json!({}))
+        };
+        assert_eq!(refused(&stored, &nothing), ["None"]);
     }
 }

@@ -32,10 +32,12 @@ pub struct Record {
     pub sources: BTreeMap<FieldName, Source>,
     /// Why its edits wait for something to change (W7).
     pub parked: Option<Parked>,
-    /// Set when a creation in Zoho was asked for; the instant from which a lost reply is looked for (W6).
-    pub create_intent: Option<Timestamp>,
+    /// Set when a creation in Zoho was asked for: what a lost reply is looked for by (W6).
+    pub create_intent: Option<Intent>,
     /// The segments that it is a member of (W3).
     pub segments: BTreeSet<String>,
+    /// When an edit last gave its segments, as for each field in `edited`.
+    pub segmented: Option<Timestamp>,
     /// Its last Modified_Time known from Zoho.
     pub zoho_modified_time: Option<Timestamp>,
     /// Set when it is removed (R1).
@@ -205,6 +207,7 @@ impl Record {
             parked: None,
             create_intent: None,
             segments: BTreeSet::new(),
+            segmented: None,
             zoho_modified_time: None,
             removed: None,
             moved_from: None,

@@ -76,6 +76,7 @@ impl Made {
                 let last = record
                     .edited
                     .values()
+                    .chain(&record.segmented)
                     .max()
                     .copied()
                     .unwrap_or(Timestamp::MIN);

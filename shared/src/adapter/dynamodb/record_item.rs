@@ -16,7 +16,7 @@ use crate::journal::sortable;
 use crate::object::Object;
 use crate::port::Error;
 use crate::record::{
-    Action, Change, FieldChange, Parked, Pending, RESTORABLE, Record, Removed, Side, Source,
+    Action, Change, FieldChange, Intent, Parked, Pending, RESTORABLE, Record, Removed, Side, Source,
 };
 use crate::value::{Fields, Value};
 
@@ -51,8 +51,12 @@ struct StoredRecord {
     sources: Vec<StoredSource>,
     parked: Option<Parked>,
     create_intent: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    create_tries: Vec<StoredTry>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     segments: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    segmented: Option<Timestamp>,
     zoho_modified_time: Option<Timestamp>,
     removed: Option<Removed>,
     moved_from: Option<PlatformId>,
@@ -60,6 +64,16 @@ struct StoredRecord {
     created_at: Timestamp,
     changed_at: Timestamp,
     version: u64,
+}
+
+/// What one try to create the record in Zoho said.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredTry {
+    /// The fields of which it said what they show.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    as_fields: BTreeSet<FieldName>,
+    #[serde(default, skip_serializing_if = "Fields::is_empty")]
+    others: Fields,
 }
 
 /// Where the values of some fields came from.
@@ -147,6 +161,7 @@ impl From<Record> for StoredRecord {
             parked,
             create_intent,
             segments,
+            segmented,
             zoho_modified_time,
             removed,
             moved_from,
@@ -155,9 +170,13 @@ impl From<Record> for StoredRecord {
             updated_at,
             version,
         } = record;
-        let (same, base): (Fields, Fields) = base
-            .into_iter()
-            .partition(|(name, value)| fields.get(name) == Some(value));
+        let (base_as_fields, base) = split(base, &fields);
+        let intended_at = create_intent.as_ref().map(|intent| intent.at);
+        let tries = create_intent.into_iter().flat_map(|intent| intent.tries);
+        let create_tries = tries.map(|said| {
+            let (as_fields, others) = split(said, &fields);
+            StoredTry { as_fields, others }
+        });
         let end = |removed: &Removed| removed.at.saturating_add(RESTORABLE);
         Self {
             pk: names::of_object(&connection, object),
@@ -172,14 +191,16 @@ impl From<Record> for StoredRecord {
             connection,
             object,
             zoho_id,
-            base_as_fields: same.into_keys().collect(),
+            base_as_fields,
             base,
             pending,
             edited,
             sources: group(sources),
             parked,
-            create_intent,
+            create_intent: intended_at,
+            create_tries: create_tries.collect(),
             segments,
+            segmented,
             zoho_modified_time,
             removed,
             moved_from,
@@ -207,13 +228,15 @@ impl From<StoredRecord> for Record {
             zoho_id,
             fields,
             base_as_fields,
-            mut base,
+            base,
             pending,
             edited,
             sources,
             parked,
             create_intent,
+            create_tries,
             segments,
+            segmented,
             zoho_modified_time,
             removed,
             moved_from,
@@ -222,22 +245,26 @@ impl From<StoredRecord> for Record {
             changed_at,
             version,
         } = stored;
-        let same = base_as_fields
+        let tries = create_tries
             .into_iter()
-            .filter_map(|name| fields.get(&name).cloned().map(|value| (name, value)));
-        base.extend(same);
+            .map(|said| join(said.as_fields, said.others, &fields));
+        let intent = |at| Intent {
+            at,
+            tries: tries.collect(),
+        };
         Self {
             connection,
             object,
             id: sk,
             zoho_id,
-            base,
+            base: join(base_as_fields, base, &fields),
             pending,
             edited,
             sources: sources.into_iter().flat_map(ungroup).collect(),
             parked,
-            create_intent,
+            create_intent: create_intent.map(intent),
             segments,
+            segmented,
             zoho_modified_time,
             removed,
             moved_from,
@@ -248,6 +275,22 @@ impl From<StoredRecord> for Record {
             fields,
         }
     }
+}
+
+/// The names of the values that are what their fields show, and the others.
+fn split(values: Fields, shown: &Fields) -> (BTreeSet<FieldName>, Fields) {
+    let (same, others): (Fields, Fields) = values
+        .into_iter()
+        .partition(|(name, value)| shown.get(name) == Some(value));
+    (same.into_keys().collect(), others)
+}
+
+fn join(as_fields: BTreeSet<FieldName>, mut others: Fields, shown: &Fields) -> Fields {
+    let same = as_fields
+        .into_iter()
+        .filter_map(|name| shown.get(&name).cloned().map(|value| (name, value)));
+    others.extend(same);
+    others
 }
 
 /// One entry for all fields that came at once.

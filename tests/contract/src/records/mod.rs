@@ -10,7 +10,8 @@ use tandem::identifier::{ConnectionId, Digest, PlatformId};
 use tandem::object::Object;
 use tandem::port::{Error, Store};
 use tandem::record::{
-    Action, Change, FieldChange, Parked, Pending, Record, RemovalReason, Removed, Side, Source,
+    Action, Change, FieldChange, Intent, Parked, Pending, Record, RemovalReason, Removed, Side,
+    Source,
 };
 use tandem::value::{Fields, Reference, Value};
 
@@ -126,8 +127,12 @@ fn full(id: &ConnectionId, at: &Stores) -> Record {
             at: fine,
             attempt: Digest::of(b"attempt"),
         }),
-        create_intent: Some(fine),
+        create_intent: Some(Intent {
+            at: fine,
+            tries: vec![fields.clone(), Fields::new()],
+        }),
         segments: ["vip", "", "é#/ "].map(str::to_owned).into_iter().collect(),
+        segmented: Some(fine),
         zoho_modified_time: Some(at.after(-60)),
         removed: Some(Removed {
             at: fine,

@@ -1,8 +1,10 @@
 //! Only members of a selected segment are written (W3).
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use tandem::flow::edits;
-use tandem::message::Edit;
+use tandem::flow::writeback::{self, Received};
+use tandem::flow::{edits, job};
+use tandem::message::{Edit, Version, Writeback};
 use tandem::object::Object;
 
 use super::*;
@@ -97,4 +99,65 @@ async fn only_members_are_created() {
     assert_eq!(count(&story, "Contacts", "Email", id), 0);
     segments(&story, id, &["vip"]).await;
     assert_eq!(count(&story, "Contacts", "Email", id), 1);
+}
+
+/// A message with an edit of a contact, sent at an instant, arrives.
+async fn arrives(story: &Story, edit: Value, sent_at: Timestamp) {
+    let connection = story.connection();
+    let message = Writeback::Edit {
+        version: Version,
+        connection: connection.clone(),
+        object: Object::Contact,
+        edits: vec![serde_json::from_value(edit).unwrap()],
+    };
+    let received = Received { message, sent_at };
+    let deadline = job::Deadline(story.world.now() + SignedDuration::from_mins(15));
+    writeback::handle(&story.ports(), &connection, &[received], deadline)
+        .await
+        .unwrap();
+    story.deliver().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_that_comes_late_or_again_gives_no_segments_back() {
+    let story = synced(vip_only()).await;
+    let (_, id) = one(&story, Object::Contact);
+    let sent_at = story.world.now();
+    story.pass(SignedDuration::from_mins(1));
+    // It is in none anyway; that it is to be in none counts all the same.
+    segments(&story, &id, &[]).await;
+    let put_in = json!({ "id": id, "segments": ["vip"] });
+    arrives(&story, put_in.clone(), sent_at).await;
+    let record = async || story.record(Object::Contact, &id).await.unwrap();
+    assert!(record().await.segments.is_empty());
+
+    story.pass(SignedDuration::from_mins(1));
+    let sent_at = story.world.now();
+    arrives(&story, put_in.clone(), sent_at).await;
+    assert_eq!(record().await.segments.len(), 1);
+    story.pass(SignedDuration::from_mins(1));
+    segments(&story, &id, &[]).await;
+    let before = record().await;
+    arrives(&story, put_in, sent_at).await;
+    assert_eq!(record().await, before);
+}
+
+#[tokio::test]
+async fn a_message_that_comes_again_is_not_refused_for_the_version_that_it_made() {
+    let story = synced(vip_only()).await;
+    let (_, id) = one(&story, Object::Contact);
+    let version = story.record(Object::Contact, &id).await.unwrap().version;
+    let edit =
+        json!({ "id": id, "fields": { "phone": "1" }, "segments": ["vip"], "if_version": version });
+    let sent_at = story.world.now();
+    arrives(&story, edit.clone(), sent_at).await;
+    let before = story.record(Object::Contact, &id).await.unwrap();
+    assert_eq!(count(&story, "Contacts", "Phone", "1"), 1);
+    arrives(&story, edit.clone(), sent_at).await;
+    assert_eq!(story.record(Object::Contact, &id).await.unwrap(), before);
+    assert_eq!(story.log("edit refused").len(), 0);
+    // Sent once more it is another one.
+    story.pass(SignedDuration::from_mins(1));
+    arrives(&story, edit, story.world.now()).await;
+    assert_eq!(story.log("edit refused").len(), 1);
 }

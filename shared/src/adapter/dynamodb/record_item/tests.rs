@@ -103,8 +103,9 @@ prop_compose! {
         pending in btree_map(names(), (values(), instants()), 0..3),
         edited in btree_map(names(), instants(), 0..3),
         sources in sources(),
-        (parked, create_intent, zoho_modified_time) in (option::of(instants()), option::of(instants()), option::of(instants())),
-        segments in btree_set("[a-c]{1,2}", 0..3),
+        (parked, zoho_modified_time) in (option::of(instants()), option::of(instants())),
+        intent in option::of((instants(), vec(fields(), 0..3))),
+        (segments, segmented) in (btree_set("[a-c]{1,2}", 0..3), option::of(instants())),
         (removed, moved_from) in (option::of((instants(), runs())), option::of(ids())),
         change in option::of(changes()),
         (created_at, updated_at) in (instants(), instants()),
@@ -129,8 +130,9 @@ prop_compose! {
                 at,
                 attempt: Digest::of(b"attempt"),
             }),
-            create_intent,
+            create_intent: intent.map(|(at, tries)| Intent { at, tries }),
             segments,
+            segmented,
             zoho_modified_time,
             removed: removed.map(|(at, run)| Removed { at, run, reason: RemovalReason::Gone }),
             moved_from,
@@ -185,6 +187,10 @@ fn what_equals_a_field_is_stored_once() {
     );
     record.fields.insert(name.clone(), long.clone());
     record.base.insert(name.clone(), long.clone());
+    record.create_intent = Some(Intent {
+        at: Timestamp::UNIX_EPOCH,
+        tries: vec![record.fields.clone()],
+    });
     record.change = Some(Change {
         action: Action::Created,
         run: None,
@@ -198,4 +204,24 @@ fn what_equals_a_field_is_stored_once() {
     let item = item_of(record).unwrap();
     let shown = format!("{item:?}");
     assert_eq!(shown.matches(&"x".repeat(1_000)).count(), 1);
+}
+
+#[test]
+fn an_intent_from_before_its_tries_were_kept_is_read() {
+    let mut record = Record::new(
+        "acme".parse().unwrap(),
+        Object::Task,
+        "t-1".parse().unwrap(),
+        Timestamp::UNIX_EPOCH,
+    );
+    let intent = Intent {
+        at: Timestamp::UNIX_EPOCH,
+        tries: Vec::new(),
+    };
+    record.create_intent = Some(intent.clone());
+    let item = item_of(record).unwrap();
+    let stored = item.get("create_intent").and_then(|at| at.as_s().ok());
+    assert_eq!(stored.map(String::as_str), Some("1970-01-01T00:00:00Z"));
+    assert!(!item.contains_key("create_tries") && !item.contains_key("segmented"));
+    assert_eq!(record_of(item).unwrap().create_intent, Some(intent));
 }
