@@ -63,6 +63,45 @@ pub struct Pending {
     pub at: Timestamp,
 }
 
+/// A creation in Zoho that was asked for, and of which no answer is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// When it was tried first: what a lost reply left behind is no older.
+    pub at: Timestamp,
+    /// What the tries said, each that differed, whatever became of the record since. Any of them may be in Zoho. Empty in an intent from before
+    /// this was kept: what the record shows stands for it.
+    pub tries: Vec<Fields>,
+}
+
+impl Intent {
+    /// The intent once something more is tried.
+    #[must_use]
+    pub fn tried(before: Option<&Self>, fields: Fields, now: Timestamp) -> Self {
+        let mut intent = before.cloned().unwrap_or_else(|| Self {
+            at: now,
+            tries: Vec::new(),
+        });
+        if !intent.tries.contains(&fields) {
+            intent.tries.push(fields);
+        }
+        intent
+    }
+
+    /// What both sides agree on once the creation is found: where Zoho has what a try said, nobody changed it there, so an edit of meanwhile is
+    /// no conflict (W4).
+    #[must_use]
+    pub fn agreed(&self, theirs: &Fields) -> Fields {
+        let was_said = |name: &FieldName, value: &Value| {
+            let mut said = self.tries.iter().filter_map(|fields| fields.get(name));
+            said.any(|said| said.same(value))
+        };
+        let agreed = theirs.iter().filter(|(name, value)| was_said(name, value));
+        agreed
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+}
+
 /// Who gave a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -11,7 +11,7 @@ use crate::record::{CLOCK_SKEW, Dependants, Link, Record, Standing};
 use crate::row::Row;
 use crate::run::Counters;
 use crate::select::{IN_VALUES, PAGE_ROWS, Which};
-use crate::value::Value;
+use crate::value::{Fields, Value};
 
 use super::apply::{Mode, apply};
 use super::job::Job;
@@ -135,7 +135,10 @@ async fn since_intent(
     plan: &FieldPlan,
     tried: &[Record],
 ) -> Result<Vec<Row>, Error> {
-    let Some(since) = tried.iter().filter_map(|record| record.create_intent).min() else {
+    let intents = tried
+        .iter()
+        .filter_map(|record| record.create_intent.as_ref());
+    let Some(since) = intents.map(|intent| intent.at).min() else {
         return Ok(Vec::new());
     };
     let since = earliest(since);
@@ -194,10 +197,10 @@ fn earliest(intent: Timestamp) -> Timestamp {
     intent.saturating_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN)
 }
 
-/// Whether a task in Zoho is what an unanswered creation left. With a mark that is certain; of those without one, two of the same subject and
-/// links, created in the same minutes, are as good as each other.
+/// Whether a task in Zoho is what an unanswered creation left. With a mark that is certain. Without one it says what the creation said, whatever
+/// the record was edited to since; two of the same subject and links, created in the same minutes, are as good as each other.
 fn is_of_intent(job: &Job<'_>, record: &Record, row: &Row) -> bool {
-    let Some(intent) = record.create_intent else {
+    let Some(intent) = &record.create_intent else {
         return false;
     };
     let mark = job.settings.settings.task_mark.as_ref();
@@ -205,31 +208,32 @@ fn is_of_intent(job: &Job<'_>, record: &Record, row: &Row) -> bool {
     if let Some(mark) = mark.as_ref().and_then(serde_json::Value::as_str) {
         return mark == record.id.as_str();
     }
-    let text = |name: &str| {
-        record
-            .fields
-            .iter()
-            .find(|(field, _)| field.as_str() == name)
-            .and_then(|(_, value)| value.as_text())
-    };
-    let reference = |name: &str| {
-        let value: Option<&Value> = record
-            .fields
-            .iter()
-            .find(|(field, _)| field.as_str() == name)
-            .map(|(_, value)| value);
-        value
-            .and_then(Value::as_reference)
-            .and_then(|reference| reference.zoho_id)
-    };
     let created = row
         .json("Created_Time")
         .as_str()
         .and_then(|time| time.parse::<Timestamp>().ok());
-    row.json("Subject").as_str().map(str::trim) == text("subject").map(str::trim)
+    let is_same = match intent.tries.as_slice() {
+        [] => says(row, &record.fields),
+        tries => tries.iter().any(|fields| says(row, fields)),
+    };
+    is_same && created.is_none_or(|created| created >= earliest(intent.at))
+}
+
+/// Whether a task in Zoho has the subject and the links of these values.
+fn says(row: &Row, fields: &Fields) -> bool {
+    let value = |name: &str| {
+        let mut fields = fields.iter();
+        let found = fields.find(|(field, _)| field.as_str() == name);
+        found.map(|(_, value)| value)
+    };
+    let reference = |name: &str| {
+        let reference = value(name).and_then(Value::as_reference);
+        reference.and_then(|reference| reference.zoho_id)
+    };
+    let subject = value("subject").and_then(Value::as_text);
+    row.json("Subject").as_str().map(str::trim) == subject.map(str::trim)
         && row.lookup("Who_Id") == reference("contact")
         && row.lookup("What_Id") == reference("deal").or(reference("account"))
-        && created.is_none_or(|created| created >= earliest(intent))
 }
 
 /// Ties unlinked task rows to the platform's own tasks whose creation got no answer, before anybody takes them for new ones.
@@ -301,7 +305,8 @@ async fn marked(
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// The link of a record that Zoho just got; the next look at the row completes it.
+/// The link of a record that Zoho just got; the next look at the row completes it. What people made of it before it had a link was passed over
+/// by a sync that met it: its dependants are still to be asked for (S5).
 #[must_use]
 pub(super) fn link(job: &Job<'_>, object: Object, zoho_id: ZohoId, id: &PlatformId) -> Link {
     Link {
@@ -311,6 +316,9 @@ pub(super) fn link(job: &Job<'_>, object: Object, zoho_id: ZohoId, id: &Platform
         standing: Standing::Linked(id.clone()),
         hash: Link::open(),
         in_scope: true,
-        dependants: Dependants::Asked,
+        dependants: match object.dependants() {
+            [] => Dependants::Asked,
+            _ => Dependants::Due,
+        },
     }
 }

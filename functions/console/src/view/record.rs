@@ -232,7 +232,7 @@ impl RecordDetail {
                 in_scope: link.in_scope,
             }),
             zoho_modified_time: record.zoho_modified_time,
-            creating_since: record.create_intent,
+            creating_since: record.create_intent.as_ref().map(|intent| intent.at),
             children: children.map(|children| children.into_iter().map(child).collect()),
         }
     }

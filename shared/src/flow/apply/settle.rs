@@ -346,7 +346,9 @@ impl Page<'_> {
             before.zoho_modified_time = None;
         }
         before.zoho_id = Some(asked.row.id);
-        before.create_intent = None;
+        if let Some(intent) = before.create_intent.take() {
+            before.base.extend(intent.agreed(&asked.theirs.values));
+        }
         let merged = merge(&before, Some(&asked.theirs), self.plan, &self.moment);
         let mut record = merged.record;
         let (counter, action) = match (is_new, restored, adopted, merged.changed) {

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::flow::lease::Lease;
+use crate::flow::routine::announce;
 use crate::flow::{Error, creation, reading};
 use crate::identifier::{PlatformId, ZohoId};
 use crate::object::Object;
 use crate::outgoing::{self, Unsendable};
 use crate::port::{CrmError, WriteRefusal};
-use crate::record::{Action, Record};
+use crate::record::{Action, Dependants, Intent, Record};
 use crate::row::Outgoing;
+use crate::run::Counters;
 
 use super::settle::Written;
 use super::waiting::{Ends, open_references, take_hidden, without};
@@ -104,6 +106,7 @@ impl Push<'_> {
                     .await?;
                 continue;
             }
+            let said = fields.clone();
             let demands = reading::demands(self.job, &self.plan).await?;
             // Edits of fields that Zoho does not show stay behind, and are parked when the record is looked at next.
             take_hidden(&mut fields, &self.plan, &demands.hidden);
@@ -121,8 +124,9 @@ impl Push<'_> {
             // The intent is stored before the call, so that a lost reply is looked for and not repeated. With it the record is on its way,
             // even if it was parked before: that is where a creation without an answer is looked for.
             let now = self.job.ports.clock.now();
+            let before = record.create_intent.as_ref();
             let intended = Record {
-                create_intent: record.create_intent.or(Some(now)),
+                create_intent: Some(Intent::tried(before, said, now)),
                 parked: None,
                 ..record.clone()
             };
@@ -218,7 +222,14 @@ impl Push<'_> {
         }
         // The link first: cut off here, the next look at Zoho's row leads to this record and not to a second one.
         job.ports.store.save_links(&links).await?;
-        self.read_back(written, Action::CreatedInZoho).await
+        let ids: Vec<ZohoId> = links.iter().map(|link| link.zoho_id).collect();
+        self.read_back(written, Action::CreatedInZoho).await?;
+        if object.dependants().is_empty() {
+            return Ok(());
+        }
+        let mut due = job.ports.store.links(job.id(), object, &ids).await?;
+        due.retain(|link| link.in_scope && link.dependants == Dependants::Due);
+        announce(job, object, due, &mut Counters::default()).await
     }
 
     /// Looks at records none of which could go: parks those that name a record which is not on its way itself, and breaks a circle by

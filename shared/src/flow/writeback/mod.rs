@@ -411,7 +411,12 @@ impl<'a> Push<'a> {
             .await?
             .into_iter()
             .partition(|record| record.zoho_id.is_some());
-        self.create_all(missing, &outside, lease).await?;
+        // What began to wait behind the look was not looked for.
+        let looked_for = ids_of(&unlinked);
+        let missing = missing
+            .into_iter()
+            .filter(|record| looked_for.contains(&record.id));
+        self.create_all(missing.collect(), &outside, lease).await?;
         Ok(found.into_iter().map(|record| record.id).collect())
     }
 

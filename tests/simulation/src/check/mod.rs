@@ -480,7 +480,14 @@ impl<'a> Platform<'a> {
                 _ => "Subject",
             };
             let rows = self.rows[object].values();
-            let found = rows.filter(|row| row[field] == marker.as_str()).count();
+            let is_made = |row: &&Json| {
+                let shown = row[field].as_str().unwrap_or_default();
+                match object {
+                    Object::Task => shown.starts_with(marker),
+                    _ => shown == marker,
+                }
+            };
+            let found = rows.filter(is_made).count();
             ensure!(found <= 1, "{object} {id} is in Zoho {found} times");
         }
         Ok(())

@@ -71,7 +71,7 @@ defects! {
     "W4", 150, "what both sides agreed on is not kept", Does(|ports| tables(ports, edits::BaseForgotten));
     "W4", 40, "what changes twice in the second of its reading is written over", Does(|ports| zoho(ports, reading::ReadLater));
     "W5", 5, "what is written in Zoho starts its automations", Does(|ports| zoho(ports, edits::AutomationsStarted));
-    "W7", 300, "what is parked is never tried again", Does(|ports| queues(ports, messages::RetryForgotten));
+    "W7", 400, "what is parked is never tried again", Does(|ports| queues(ports, messages::RetryForgotten));
     "R2", 5, "the removal guard is ignored", Does(|ports| tables(ports, rules::GuardIgnored));
     "C3", 12, "a lease does not run out", Does(|ports| tables(ports, turns::LeaseForEver));
     "C3", 60, "a grant is given up where no token is to be had for a while", Does(|ports| zoho(ports, rules::BusyIsGone));

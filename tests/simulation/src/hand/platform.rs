@@ -104,9 +104,10 @@ impl Hand<'_> {
                 (Object::Contact, email.clone(), email, fields)
             }
             (_, Some(account)) => {
-                let subject = format!("Own task {fresh} in {connection}");
+                let marker = format!("Own task {fresh} ");
+                let subject = format!("{marker}in {connection}");
                 let fields = json!({ "subject": subject, "account": account });
-                (Object::Task, format!("own-{fresh}"), subject, fields)
+                (Object::Task, format!("own-{fresh}"), marker, fields)
             }
         };
         let mut edit = json!({ "id": id, "fields": fields });
@@ -198,9 +199,10 @@ impl Hand<'_> {
     }
 }
 
-/// An edit of a record, of a value that no other has.
+/// An edit of a record, of a value that no other has. Of the platform's own tasks some get another subject, too.
 pub(super) fn edit_of(record: &Record, fresh: u64) -> Result<Edit> {
-    let fields = match record.object {
+    let own = record.id.as_str().strip_prefix("own-");
+    let mut fields = match record.object {
         Object::Account => json!({ "health": fresh.to_string() }),
         Object::Contact => json!({ "phone": format!("+49 30 {fresh:04}") }),
         _ => {
@@ -208,6 +210,10 @@ pub(super) fn edit_of(record: &Record, fresh: u64) -> Result<Edit> {
             json!({ "status": status_of(fresh), "description": description })
         }
     };
+    if let Some(number) = own.filter(|_| record.object == Object::Task && fresh.is_multiple_of(2)) {
+        let connection = &record.connection;
+        fields["subject"] = json!(format!("Own task {number} as {fresh} in {connection}"));
+    }
     let edit = json!({ "id": record.id, "fields": fields });
     Ok(serde_json::from_value(edit)?)
 }

@@ -1,7 +1,9 @@
 //! Creations of which nobody heard the answer: found again, and not repeated (P6, W6).
 
 use serde_json::json;
+use tandem::flow::runs;
 use tandem::object::Object;
+use tandem::run::RunKind;
 use zoho_sim::faults::{Fault, Moment};
 
 use super::*;
@@ -26,9 +28,14 @@ async fn unanswered(story: &Story) {
 
 /// Everybody who looks for it finds that one.
 async fn assert_found(story: &Story) {
+    assert_found_as(story, "Call").await;
+}
+
+/// The same, whatever its subject is by now.
+async fn assert_found_as(story: &Story, subject: &str) {
     story.pass(tandem::connection::ROUTINE_INTERVAL);
     story.tick().await.unwrap();
-    assert_eq!(count(story, "Tasks", "Subject", "Call"), 1);
+    assert_eq!(count(story, "Tasks", "Subject", subject), 1);
     let record = story.record(Object::Task, "t-1").await.unwrap();
     assert!(record.zoho_id.is_some() && record.pending.is_empty());
     let zoho = record.zoho_id.unwrap().to_string();
@@ -132,4 +139,96 @@ async fn one_that_is_in_no_selected_segment_any_more_is_found_before_its_edits_a
     story.change_settings(editable()).await.unwrap();
     assert_eq!(count(&story, "Tasks", "Description", "and once more"), 1);
     assert_found(&story).await;
+}
+
+#[tokio::test]
+async fn one_that_is_edited_before_anybody_looks_is_found_by_what_was_sent() {
+    let story = synced(editable()).await;
+    unanswered(&story).await;
+    let created = story.rows("Tasks").unwrap().len();
+    let mut accounts = some(&story, Object::Account, 2);
+    accounts.retain(|(_, id)| *id != story.some_account());
+    let (zoho, account) = accounts.remove(0);
+    let fields = json!({ "subject": "Call Ann", "account": account });
+    story.edit(Object::Task, "t-1", fields).await.unwrap();
+    assert_found_as(&story, "Call Ann").await;
+    assert_eq!(story.rows("Tasks").unwrap().len(), created);
+    let record = story.record(Object::Task, "t-1").await.unwrap();
+    let row = story.row("Tasks", &record.zoho_id.unwrap().to_string());
+    assert_eq!(row.unwrap()["What_Id"]["id"], zoho.as_str());
+}
+
+#[tokio::test]
+async fn one_that_was_tried_as_different_values_is_found_by_any_of_them() {
+    let story = synced(editable()).await;
+    unanswered(&story).await;
+    // Nobody knows of it, and the next try reaches Zoho as little as its answer reaches us.
+    let made = story.rows("Tasks").unwrap();
+    let made = made.iter().find(|row| row["Subject"] == "Call").unwrap();
+    let made = made["id"].as_str().unwrap().to_owned();
+    story.zoho_deletes("Tasks", &made).unwrap();
+    story.zoho.model().faults.fail(Fault {
+        method: Some("POST".into()),
+        path: "/crm/v8/Tasks".into(),
+        moment: Moment::Before,
+        status: 0,
+        ..Fault::default()
+    });
+    let fields = json!({ "subject": "Call Ann" });
+    story.submit(Object::Task, "t-1", fields).await.unwrap();
+    let held = story.world.queue.take_writeback().unwrap();
+    assert!(story.handle_writeback(&held.message).await.is_err());
+    story.zoho_restores("Tasks", &made).unwrap();
+    story.pass(jiff::SignedDuration::from_mins(2));
+    let fields = json!({ "subject": "Call Bob" });
+    story.edit(Object::Task, "t-1", fields).await.unwrap();
+    assert_found_as(&story, "Call Bob").await;
+    let record = story.record(Object::Task, "t-1").await.unwrap();
+    assert_eq!(record.zoho_id.unwrap().to_string(), made);
+    for former in ["Call", "Call Ann"] {
+        assert_eq!(count(&story, "Tasks", "Subject", former), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_deal_that_an_account_was_given_before_it_was_found_comes_without_a_full_sync() {
+    let story = synced(editable_and("create_in_zoho", json!(["account"]))).await;
+    story.zoho.model().faults.fail(Fault {
+        method: Some("POST".into()),
+        path: "/crm/v8/Accounts".into(),
+        moment: Moment::After,
+        status: 0,
+        ..Fault::default()
+    });
+    let fields = json!({ "name": "New" });
+    story
+        .submit(Object::Account, "A-new", fields)
+        .await
+        .unwrap();
+    let held = story.world.queue.take_writeback().unwrap();
+    assert!(story.handle_writeback(&held.message).await.is_err());
+    let made = story.rows("Accounts").unwrap();
+    let made = made.iter().find(|row| row["External_ID"] == "A-new");
+    let made = made.unwrap()["id"].clone();
+    let deal =
+        json!({ "Deal_Name": "Renewal", "Stage": "Qualification", "Account_Name": { "id": made } });
+    let deal = story.zoho_creates("Deals", &deal).unwrap();
+    // A routine sync meets the deal before anybody knows whose it is.
+    story.pass(tandem::connection::ROUTINE_INTERVAL);
+    let (ports, connection) = (story.ports(), story.connection());
+    runs::start(&ports, &connection, RunKind::Routine)
+        .await
+        .unwrap();
+    let queue = &story.world.queue.work;
+    let deals = queue.take_where(|work| work.object() == Object::Deal);
+    story.handle_work(&deals.unwrap().message).await.unwrap();
+    story.handle_writeback(&held.message).await.unwrap();
+    let found = story.record(Object::Account, "A-new").await.unwrap();
+    assert_eq!(found.zoho_id.map(String::from).as_deref(), made.as_str());
+    let has_deal = || story.present(Object::Deal).contains(&deal);
+    assert!(!has_deal());
+    story.deliver().await.unwrap();
+    assert!(has_deal());
+    assert_eq!(count(&story, "Accounts", "External_ID", "A-new"), 1);
+    assert_silent(&story).await;
 }
