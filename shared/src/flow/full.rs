@@ -67,6 +67,9 @@ pub async fn compare(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
             // Another worker was at the same rows: they are read anew, and what it stored is looked at.
             Err(Error::Port(port::Error::Conflict { .. })) if attempt < ATTEMPTS => {
                 (slice.counters, slice.unflagged) = counted;
+                if job.must_hand_over() {
+                    return Ok(Ended::HandOver);
+                }
                 attempt += 1;
                 continue;
             }

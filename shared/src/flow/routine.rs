@@ -50,10 +50,10 @@ pub async fn work(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
     // What was read before the settings changed was read with another plan: the next run reads everything with this one.
     if slice.position.is_none() {
         slice.plan = Some(plan.digest);
+    } else if slice.plan != Some(plan.digest) {
+        slice.plan = None;
     }
-    let reads_all = slice
-        .plan
-        .is_none_or(|begun_with| begun_with == plan.digest);
+    let reads_all = slice.plan.is_some();
     if cursor.owes && slice.position.is_none() {
         cursor.owes = ask_for_owed(job, object, &mut slice.counters).await?;
     }

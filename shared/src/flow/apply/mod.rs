@@ -62,14 +62,13 @@ pub async fn apply(
     mut links: Option<BTreeMap<ZohoId, Link>>,
     mode: Mode,
 ) -> Result<Applied, Error> {
+    let joined = links.is_some();
     let mut attempt = 1;
     loop {
         match apply_once(job, plan, rows, links.take(), mode).await {
-            // Another worker was at the same rows. What it stored is not taken back, but looked at. A full sync reads its rows anew for that:
-            // what was out of scope may have come in since.
-            Err(Error::Port(port::Error::Conflict { .. }))
-                if mode == Mode::Routine && attempt < ATTEMPTS =>
-            {
+            // Another worker was at the same rows. What it stored is not taken back, but looked at. Whoever joined rows with links reads both
+            // anew for that: what was out of scope may have come in since.
+            Err(Error::Port(port::Error::Conflict { .. })) if !joined && attempt < ATTEMPTS => {
                 attempt += 1;
             }
             applied => return applied,

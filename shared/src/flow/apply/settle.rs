@@ -277,7 +277,7 @@ impl Page<'_> {
         let mut settled = self.left_alone(asked, Counter::TooLarge);
         if let Some(link) = asked.link {
             settled.link = Link {
-                hash: Link::open(),
+                hash: Link::open_for(asked.theirs.hash),
                 ..link.clone()
             };
         }
