@@ -60,7 +60,9 @@ fn decide(
         (Some(_), None) => Decision::TakeTheirs { overruled: None },
         (Some(theirs), Some(ours)) if has_all(mapped, theirs, &ours.value) => Decision::Agree,
         (Some(theirs), Some(ours)) => {
-            let unchanged = base.is_some_and(|base| base.same(theirs));
+            // What an earlier edit left there nobody else changed.
+            let unchanged = base.is_some_and(|base| base.same(theirs))
+                || ours.replaced.iter().any(|own| own.same(theirs));
             let empty_and_new = base.is_none() && theirs.is_null();
             let platform_wins = match mapped.conflicts {
                 // What can't go to Zoho does not win against it.
@@ -212,25 +214,18 @@ pub fn settle(
         record.create_intent = None;
         return record;
     }
-    // What the merge before the write decided has no line of its own in the log.
-    let decided = record.change.take();
-    let (decided, mut changes): (Vec<FieldChange>, Vec<FieldChange>) = decided
-        .filter(|change| change.run.is_some() && change.run == moment.run)
-        .into_iter()
-        .flat_map(|change| change.fields)
-        .partition(|change| written.contains_key(&change.field));
+    let mut changes = Vec::new();
     for (name, value) in written {
         let base = record
             .base
             .insert(name.clone(), value.clone())
             .unwrap_or(Value::Null);
         if !base.same(value) {
-            let decided = decided.iter().find(|change| change.field == *name);
             changes.push(FieldChange {
                 field: name.clone(),
                 before: base,
                 after: value.clone(),
-                overruled: decided.and_then(|change| change.overruled.clone()),
+                overruled: None,
             });
         }
         if record
@@ -327,13 +322,9 @@ mod tests {
         record.base.insert(name(), text(base));
         if let Some((value, second)) = ours {
             record.fields.insert(name(), text(value));
-            record.pending.insert(
-                name(),
-                Pending {
-                    value: text(value),
-                    at: at(second),
-                },
-            );
+            record
+                .pending
+                .insert(name(), Pending::new(text(value), at(second)));
         }
         record
     }

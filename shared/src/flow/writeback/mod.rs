@@ -237,8 +237,8 @@ async fn push(job: &Job<'_>, object: Object, ids: &[PlatformId]) -> Result<(), E
     Push::of(job, object, Tries::Waiting).carry(ids).await
 }
 
-/// Tries what is parked once more, from a page on (W7). A record stays parked until its edits went to Zoho: whoever looks meanwhile sees why
-/// they wait, and one that is refused for the same reason again is not written at all.
+/// Tries what is parked once more, from a page on (W7). A record stays parked until its edits went to Zoho or wait because it changed there just
+/// now: whoever looks meanwhile sees why they wait, and one that is refused for the same reason again is not written at all.
 ///
 /// # Errors
 /// As for [`push`].

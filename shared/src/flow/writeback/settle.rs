@@ -214,55 +214,43 @@ impl Push<'_> {
         changed: bool,
         theirs: &Theirs,
     ) -> Result<Record, Error> {
-        if !changed {
-            return Ok(record);
-        }
-        let job = self.job;
-        let opened = self.open_link(&record, theirs).await?;
-        let saved = job.ports.store.save_record(record).await?;
-        let entry = Entry::of_change(&saved, job.retention());
-        job.ports.store.write(entry.as_slice()).await?;
-        job.calculations.note([&saved]).await?;
-        if let Some(zoho_id) = saved.zoho_id {
-            self.settle_links(opened, &[(zoho_id, saved.id.clone(), theirs)])
+        let (kept, opened) = self.keep_decided(record, changed, theirs).await?;
+        if let Some(zoho_id) = kept.zoho_id.filter(|_| changed) {
+            self.settle_links(opened, &[(zoho_id, kept.id.clone(), theirs)])
                 .await?;
         }
-        Ok(saved)
+        Ok(kept)
     }
 
-    /// Opens the link of a record that is about to be stored with what this row says.
-    async fn open_link(&self, record: &Record, theirs: &Theirs) -> Result<Vec<Link>, Error> {
-        match record.zoho_id {
-            Some(zoho_id) => {
-                self.open_links(&[(zoho_id, record.id.clone(), Some(theirs))])
-                    .await
-            }
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// Keeps the values that lost against edits before these go to Zoho: cut off after that, nobody could tell them any more (W4). The line in
-    /// the log is that of the write.
-    pub(super) async fn keep_overruled(
+    /// Stores what a merge decided, if it changed the record, with its line in the log: whatever becomes of the edits that are left, nobody could
+    /// tell afterwards what lost against them (W4). Returns the record with nothing left to say of its last change, and its link if that was
+    /// opened for it.
+    pub(super) async fn keep_decided(
         &self,
         record: Record,
         changed: bool,
         theirs: &Theirs,
-    ) -> Result<Record, Error> {
-        if changed {
-            self.open_link(&record, theirs).await?;
-        }
-        let mut decided = record.change.iter().flat_map(|change| &change.fields);
-        if !changed || decided.all(|change| change.overruled.is_none()) {
-            return Ok(record);
-        }
-        let change = record.change.clone();
-        let kept = Record {
+    ) -> Result<(Record, Vec<Link>), Error> {
+        let told = |record| Record {
             change: None,
             ..record
         };
-        let saved = self.job.ports.store.save_record(kept).await?;
-        Ok(Record { change, ..saved })
+        if !changed {
+            return Ok((told(record), Vec::new()));
+        }
+        let job = self.job;
+        let opened = match record.zoho_id {
+            Some(zoho_id) => {
+                self.open_links(&[(zoho_id, record.id.clone(), Some(theirs))])
+                    .await?
+            }
+            None => Vec::new(),
+        };
+        let saved = job.ports.store.save_record(record).await?;
+        let entry = Entry::of_change(&saved, job.retention());
+        job.ports.store.write(entry.as_slice()).await?;
+        job.calculations.note([&saved]).await?;
+        Ok((told(saved), opened))
     }
 
     pub(super) async fn park_refused(
@@ -300,15 +288,10 @@ impl Push<'_> {
             attempt: hash::of_attempt(&record.pending, job.settings.version),
         });
         let updated_at = if quiet { record.updated_at } else { moment.now };
-        // What was decided before Zoho refused the rest has no other line in the log (W4).
-        let decided = record.change.iter().filter(|change| {
-            let pulled = change.action == Action::Pulled;
-            pulled && change.run.is_some() && change.run == moment.run
-        });
         let change = Change {
             action: Action::Parked,
             run: moment.run.clone(),
-            fields: decided.flat_map(|change| change.fields.clone()).collect(),
+            fields: Vec::new(),
         };
         let parked = Record {
             parked: Some(parked),
@@ -323,12 +306,7 @@ impl Push<'_> {
                     alarm::edit_parked(job.id(), saved.object, code);
                 }
                 let entry = Entry::of_change(&saved, job.retention());
-                job.ports.store.write(entry.as_slice()).await?;
-                let decided = saved.change.as_ref();
-                match decided.is_some_and(|change| !change.fields.is_empty()) {
-                    true => job.calculations.note([&saved]).await,
-                    false => Ok(()),
-                }
+                Ok(job.ports.store.write(entry.as_slice()).await?)
             }
             // It was edited meanwhile: the edit's own message has it looked at again.
             Err(port::Error::Conflict { .. }) => Ok(()),

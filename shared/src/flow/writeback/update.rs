@@ -93,6 +93,13 @@ impl Push<'_> {
                 .await;
             let changed = match sent {
                 Ok(reply) => self.settle_each(sending, reply.value).await?,
+                // Where Zoho does not say which record changed, nor when.
+                Err(Error::Crm(CrmError::ChangedMeanwhile))
+                    if !read.shows_times() && sending.len() > 1 =>
+                {
+                    unsettled.extend(self.halves(sending).await?);
+                    return Ok(unsettled);
+                }
                 Err(Error::Crm(CrmError::ChangedMeanwhile)) => {
                     ids_of(sending.iter().map(|sending| &sending.record))
                 }
@@ -150,14 +157,17 @@ impl Push<'_> {
                 Ok(out) if !out.is_empty() && read.is_unsettled(theirs) => {
                     unsettled.push(record.id);
                 }
-                Ok(out) if !out.is_empty() => sending.push(Sending {
-                    parked: merged.record.parked.clone(),
-                    record: self
-                        .keep_overruled(merged.record, merged.changed, theirs)
-                        .await?,
-                    fields: merged.push,
-                    out,
-                }),
+                Ok(out) if !out.is_empty() => {
+                    let (record, _) = self
+                        .keep_decided(merged.record, merged.changed, theirs)
+                        .await?;
+                    sending.push(Sending {
+                        parked: record.parked.clone(),
+                        record,
+                        fields: merged.push,
+                        out,
+                    });
+                }
                 Ok(_) | Err(Unsendable::NotInZoho { .. }) => {
                     let kept = self
                         .save_merged(merged.record, merged.changed, theirs)
@@ -209,8 +219,8 @@ impl Push<'_> {
                 None => Some(record),
             };
             let is_young = |record: &Record| {
-                let since = record.pending_since();
-                since.is_some_and(|since| now.duration_since(since) < SWEEP_AFTER)
+                let latest = record.pending.values().map(|pending| pending.at).max();
+                latest.is_some_and(|latest| now.duration_since(latest) < SWEEP_AFTER)
             };
             let young = record.filter(is_young);
             soon.extend(young.map(|record| (record.object, record.id)));
@@ -234,13 +244,18 @@ impl Push<'_> {
     /// A call that was refused as a whole is halved until the record that spoils it is found.
     async fn refuse_all(
         &self,
-        mut sending: Vec<Sending>,
+        sending: Vec<Sending>,
         refusal: &WriteRefusal,
     ) -> Result<Vec<PlatformId>, Error> {
         if let [alone] = sending.as_slice() {
             self.park_refused(alone.record.clone(), refusal).await?;
             return Ok(Vec::new());
         }
+        self.halves(sending).await
+    }
+
+    /// Brings each half of a group to Zoho by itself.
+    async fn halves(&self, mut sending: Vec<Sending>) -> Result<Vec<PlatformId>, Error> {
         let mut unsettled = Vec::new();
         let half = sending.split_off(sending.len() / 2);
         for part in [sending, half] {
