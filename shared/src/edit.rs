@@ -96,10 +96,8 @@ pub fn accept(
                     // What waited before may be in Zoho already: then only a look there says that nothing is left to do.
                     let agreed = before.base.get(name).is_some_and(|base| base.same(&value));
                     if !agreed || before.pending.contains_key(name) {
-                        let pending = Pending {
-                            value: value.clone(),
-                            at,
-                        };
+                        let pending = Pending::new(value.clone(), at);
+                        let pending = pending.after(before.pending.get(name));
                         record.pending.insert(name.clone(), pending);
                     }
                 }
@@ -129,7 +127,11 @@ pub fn accept(
     if !problems.is_empty() {
         return Err(problems);
     }
-    if record != *before || before.version == 0 {
+    let told = Record {
+        segmented: before.segmented,
+        ..record.clone()
+    };
+    if told != *before || before.version == 0 {
         record.remember_move(before);
         record.parked = None;
         record.updated_at = moment.now;
@@ -138,6 +140,9 @@ pub fn accept(
             run: moment.run.clone(),
             fields: changes,
         });
+    } else if record != *before {
+        // It is as it was: only how late its segments were given is to be known.
+        record.change = None;
     }
     Ok(record)
 }
@@ -306,6 +311,20 @@ mod tests {
     }
 
     #[test]
+    fn an_edit_back_to_what_zoho_had_before_the_last_one_goes_there() {
+        let mut record = linked(Object::Account);
+        let tier: FieldName = "tier".parse().unwrap();
+        let text = |text: &str| Value::Text(text.into());
+        record.base.insert(tier.clone(), text("Gold"));
+        for (second, value) in [(10, "Silver"), (20, "Bronze"), (30, "Gold")] {
+            record = taken(&record, &edit(json!({ "tier": value })), second);
+        }
+        let pending = &record.pending[&tier];
+        assert_eq!(pending.value, text("Gold"));
+        assert_eq!(pending.replaced, [text("Silver"), text("Bronze")]);
+    }
+
+    #[test]
     fn what_may_not_be_edited_is_refused_by_name() {
         let account = linked(Object::Account);
         assert_eq!(
@@ -366,6 +385,12 @@ mod tests {
         let before = linked(Object::Account);
         let after = taken(&before, &into(&[]), 20);
         assert_ne!(after, before);
+        assert_eq!(after.change, None, "nothing to say");
+        let again = Record {
+            segmented: None,
+            ..after.clone()
+        };
+        assert_eq!(again, before, "what is parked stays so");
         assert_eq!(taken(&after, &into(&["vip"]), 10), after);
     }
 

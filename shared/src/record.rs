@@ -54,6 +54,9 @@ pub struct Record {
     pub version: u64,
 }
 
+/// How many edits of a field that came one after the other are kept while none is known to be in Zoho.
+const REPLACED: usize = 8;
+
 /// An edit that Zoho does not have yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
@@ -61,6 +64,33 @@ pub struct Pending {
     pub value: Value,
     /// When the edit was made.
     pub at: Timestamp,
+    /// The edits of the field that this one came after while they were pending, the latest last: a write without an answer may have left one of
+    /// them in Zoho, where it is nobody else's change (W4).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<Value>,
+}
+
+impl Pending {
+    /// An edit that nothing was pending before.
+    #[must_use]
+    pub fn new(value: Value, at: Timestamp) -> Self {
+        Self {
+            value,
+            at,
+            replaced: Vec::new(),
+        }
+    }
+
+    /// The same edit after what was pending before.
+    #[must_use]
+    pub fn after(self, before: Option<&Self>) -> Self {
+        let mut replaced = before.map_or_else(Vec::new, |before| before.replaced.clone());
+        replaced.extend(before.map(|before| before.value.clone()));
+        replaced.dedup_by(|one, other| one.same(other));
+        let too_many = replaced.len().saturating_sub(REPLACED);
+        replaced.drain(..too_many);
+        Self { replaced, ..self }
+    }
 }
 
 /// A creation in Zoho that was asked for, and of which no answer is known.

@@ -208,9 +208,15 @@ impl Desk<'_> {
                     problems: Vec::new(),
                 });
             }
+            let retention = retention(self.settings);
+            if after.change.is_none() {
+                // With its change the line goes that whoever made it may not have come to.
+                let line = Entry::of_change(&before, retention);
+                self.ports.store.write(line.as_slice()).await?;
+            }
             match self.ports.store.save_record(after).await {
                 Ok(saved) => {
-                    let entry = Entry::of_change(&saved, retention(self.settings));
+                    let entry = Entry::of_change(&saved, retention);
                     self.ports.store.write(entry.as_slice()).await?;
                     self.calculations.note([&before, &saved]).await?;
                     return Ok(EditAnswer {

@@ -206,13 +206,9 @@ mod tests {
             record.base.insert(field("subject"), text(base));
         }
         record.fields.insert(field("subject"), text("ours"));
-        record.pending.insert(
-            field("subject"),
-            Pending {
-                value: text("ours"),
-                at: at(5),
-            },
-        );
+        record
+            .pending
+            .insert(field("subject"), Pending::new(text("ours"), at(5)));
         record.parked = Some(Parked {
             code: "INVALID_DATA".into(),
             field: Some("Subject".into()),

@@ -78,7 +78,7 @@ pub(crate) fn of_account(record: &mut Record, account: &str) {
 /// Gives a record an edit that Zoho does not have yet.
 pub(crate) fn edit(record: &mut Record, name: &str, at: Timestamp) {
     let value = Value::Text("edited".to_owned());
-    record.pending.insert(field(name), Pending { value, at });
+    record.pending.insert(field(name), Pending::new(value, at));
 }
 
 pub(crate) fn dependants(number: u64) -> Dependants {

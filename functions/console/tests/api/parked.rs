@@ -22,13 +22,9 @@ async fn park(desk: &Desk, connection: &str, id: &str) {
             record.zoho_id = "77".parse().ok();
             record.base.insert(tier(), Value::Text("Silver".into()));
             record.fields.insert(tier(), Value::Text("Gold".into()));
-            record.pending.insert(
-                tier(),
-                Pending {
-                    value: Value::Text("Gold".into()),
-                    at,
-                },
-            );
+            record
+                .pending
+                .insert(tier(), Pending::new(Value::Text("Gold".into()), at));
             record.parked = Some(parked(&at.to_string()));
             record.change = Some(Change {
                 action: Action::Parked,

@@ -63,10 +63,7 @@ async fn a_record_says_where_its_values_came_from() {
             .insert("tier".parse().unwrap(), Value::Text("Silver".into()));
         record.pending.insert(
             "tier".parse().unwrap(),
-            Pending {
-                value: Value::Text("Gold".into()),
-                at,
-            },
+            Pending::new(Value::Text("Gold".into()), at),
         );
         let source = Source {
             side: Side::Zoho,

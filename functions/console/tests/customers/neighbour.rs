@@ -90,10 +90,7 @@ impl Place {
             for number in 0..3 {
                 let name = format!("{ID}-{number}").parse().unwrap();
                 let mut record = marked(Record::new(id.clone(), object, name, now));
-                let pending = Pending {
-                    value: Value::Text(VALUE.to_owned()),
-                    at: now,
-                };
+                let pending = Pending::new(Value::Text(VALUE.to_owned()), now);
                 record.pending.insert("phone".parse().unwrap(), pending);
                 record.parked = (number > 0).then(|| Parked {
                     code: "INVALID_DATA".to_owned(),

@@ -8,7 +8,7 @@ use crate::flow::{Error, creation, reading};
 use crate::identifier::{PlatformId, ZohoId};
 use crate::object::Object;
 use crate::outgoing::{self, Unsendable};
-use crate::port::{CrmError, WriteRefusal};
+use crate::port::{self, CrmError, WriteRefusal};
 use crate::record::{Action, Dependants, Intent, Record};
 use crate::row::Outgoing;
 use crate::run::Counters;
@@ -130,8 +130,16 @@ impl Push<'_> {
                 parked: None,
                 ..record.clone()
             };
+            let intended = match self.job.ports.store.save_record(intended).await {
+                Err(port::Error::Refused { .. }) => {
+                    let remedy = "the record is larger than the table takes together with what was tried before: shorten its texts";
+                    self.park(record.clone(), "TOO_LARGE", None, remedy).await?;
+                    continue;
+                }
+                saved => saved?,
+            };
             sending.push(Sending {
-                record: self.job.ports.store.save_record(intended).await?,
+                record: intended,
                 parked: record.parked.clone(),
                 fields,
                 out,
@@ -224,10 +232,20 @@ impl Push<'_> {
         job.ports.store.save_links(&links).await?;
         let ids: Vec<ZohoId> = links.iter().map(|link| link.zoho_id).collect();
         self.read_back(written, Action::CreatedInZoho).await?;
+        // They stay due where that fails: whoever meets the row next asks for them.
+        if let Err(error) = self.announce_new(&ids).await {
+            tracing::warn!(connection.id = %job.id(), error = %error, "the dependants of new {object}s are left to the next sync");
+        }
+        Ok(())
+    }
+
+    /// Asks for what people gave new records before these had links (S5).
+    async fn announce_new(&self, ids: &[ZohoId]) -> Result<(), Error> {
+        let (job, object) = (self.job, self.plan.object);
         if object.dependants().is_empty() {
             return Ok(());
         }
-        let mut due = job.ports.store.links(job.id(), object, &ids).await?;
+        let mut due = job.ports.store.links(job.id(), object, ids).await?;
         due.retain(|link| link.in_scope && link.dependants == Dependants::Due);
         announce(job, object, due, &mut Counters::default()).await
     }

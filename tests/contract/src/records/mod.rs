@@ -92,6 +92,7 @@ fn full(id: &ConnectionId, at: &Stores) -> Record {
     let pending = |value: &Value| Pending {
         value: value.clone(),
         at: fine,
+        replaced: vec![value.clone()],
     };
     let source = |value: &Value| Source {
         side: if value.is_null() {

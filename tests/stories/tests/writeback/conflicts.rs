@@ -283,28 +283,32 @@ async fn what_lost_against_an_edit_is_kept_though_the_writer_dies_behind_the_wri
 
 #[tokio::test]
 async fn an_edit_back_to_what_both_sides_had_goes_to_zoho_if_the_one_before_it_is_there_already() {
-    let story = synced(editable_and("conflicts", json!("platform_wins"))).await;
-    let (zoho, id) = one(&story, Object::Contact);
-    let phone = |phone: &str| json!({ "phone": phone });
-    let agreed = story.edit(Object::Contact, &id, phone("agreed")).await;
-    assert!(agreed.unwrap().accepted);
-    story.pass(jiff::SignedDuration::from_mins(10));
-    let other = story.submit(Object::Contact, &id, phone("other")).await;
-    assert!(other.unwrap().accepted);
-    let held = story.world.queue.take_writeback().unwrap();
-    let faults = &story.world.faults;
-    faults.on("update", 1, Fault::Crash(When::After));
-    let died = faults.run(story.handle_writeback(&held.message)).await;
-    assert!(died.is_err(), "{died:?}");
-    faults.clear();
-    let shown = || story.row("Contacts", &zoho).unwrap()["Phone"].clone();
-    assert_eq!(shown(), "other");
-    story.pass(jiff::SignedDuration::from_mins(10));
-    let back = story.edit(Object::Contact, &id, phone("agreed")).await;
-    assert!(back.unwrap().accepted);
-    assert_eq!(shown(), "agreed");
-    let record = story.record(Object::Contact, &id).await.unwrap();
-    assert_eq!(record.fields[&name("phone")], text("agreed"));
-    assert!(record.pending.is_empty());
-    assert_silent(&story).await;
+    for policy in ["zoho_wins", "platform_wins", "latest_wins"] {
+        let story = synced(editable_and("conflicts", json!(policy))).await;
+        let (zoho, id) = one(&story, Object::Contact);
+        let phone = |phone: &str| json!({ "phone": phone });
+        let agreed = story.edit(Object::Contact, &id, phone("agreed")).await;
+        assert!(agreed.unwrap().accepted);
+        story.pass(jiff::SignedDuration::from_mins(10));
+        let other = story.submit(Object::Contact, &id, phone("other")).await;
+        assert!(other.unwrap().accepted);
+        let held = story.world.queue.take_writeback().unwrap();
+        let faults = &story.world.faults;
+        faults.on("update", 1, Fault::Crash(When::After));
+        let died = faults.run(story.handle_writeback(&held.message)).await;
+        assert!(died.is_err(), "{died:?}");
+        faults.clear();
+        let shown = || story.row("Contacts", &zoho).unwrap()["Phone"].clone();
+        assert_eq!(shown(), "other");
+        story.pass(jiff::SignedDuration::from_mins(10));
+        let back = story.edit(Object::Contact, &id, phone("agreed")).await;
+        assert!(back.unwrap().accepted);
+        assert_eq!(shown(), "agreed");
+        let record = story.record(Object::Contact, &id).await.unwrap();
+        assert_eq!(record.fields[&name("phone")], text("agreed"));
+        assert!(record.pending.is_empty());
+        let source = &record.sources[&name("phone")];
+        assert_eq!(source.overruled, None, "{policy}: nobody else changed it");
+        assert_silent(&story).await;
+    }
 }

@@ -100,7 +100,7 @@ prop_compose! {
     fn records()(
         (object, id, zoho_id) in (objects(), ids(), option::of(zoho_ids())),
         (fields, others, same) in (fields(), fields(), any::<bool>()),
-        pending in btree_map(names(), (values(), instants()), 0..3),
+        pending in btree_map(names(), (values(), instants(), vec(values(), 0..3)), 0..3),
         edited in btree_map(names(), instants(), 0..3),
         sources in sources(),
         (parked, zoho_modified_time) in (option::of(instants()), option::of(instants())),
@@ -120,7 +120,7 @@ prop_compose! {
             zoho_id,
             fields,
             base,
-            pending: pending.into_iter().map(|(name, (value, at))| (name, Pending { value, at })).collect(),
+            pending: pending.into_iter().map(|(name, (value, at, replaced))| (name, Pending { value, at, replaced })).collect(),
             edited,
             sources,
             parked: parked.map(|at| Parked {
