@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp, civil};
 
-use crate::calculation::{Fault, Mark, Outcome, Plan};
+use crate::calculation::{Fault, Mark, Plan};
 use crate::connection::Connection;
 use crate::disposition::Disposition;
 use crate::identifier::{ConnectionId, PlatformId, RunId};
@@ -356,18 +356,30 @@ async fn calculate(
         };
         let outcome = plan.evaluate(id, &belonging(job, id).await?, today);
         calculated.changes_on = outcome.changes_on;
-        let saved = match plan.applied(&account, &outcome, &job.moment()) {
-            None => account,
-            Some(after) => match job.ports.store.save_record(after).await {
+        // Whoever calculated it last may have been cut off between the record and its line, whichever run that was.
+        let last = account.change.as_ref().map(|change| change.action);
+        let late = job.late_line(&account);
+        let late = late.filter(|_| last == Some(Action::Calculated));
+        calculated.entries.extend(late);
+        if let Some(after) = plan.applied(&account, &outcome, &job.moment()) {
+            match job.ports.store.save_record(after).await {
                 Ok(saved) => {
                     calculated.changed = true;
-                    saved
+                    let line = Entry::of_change(&saved, job.retention());
+                    calculated.entries.extend(line);
                 }
-                Err(port::Error::Conflict { .. }) => continue,
+                Err(port::Error::Conflict { .. }) => {
+                    calculated.entries.clear();
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
-            },
-        };
-        calculated.entries = lines(job, &saved, &outcome);
+            }
+        }
+        let faults = outcome.faults.iter().map(|fault| Entry {
+            zoho_id: account.zoho_id,
+            ..faulty(job, id, fault)
+        });
+        calculated.entries.extend(faults);
         return Ok(calculated);
     }
     Err(port::Error::conflict(format!("account {id}")).into())
@@ -391,21 +403,6 @@ async fn belonging(job: &Job<'_>, account: &PlatformId) -> Result<Vec<Record>, E
         records.extend(store.records(job.id(), object, &ids).await?);
     }
     Ok(records)
-}
-
-/// The log lines of a calculated account; also when nothing changed just now, because the same run may have been cut off between the record
-/// and its line.
-fn lines(job: &Job<'_>, account: &Record, outcome: &Outcome) -> Vec<Entry> {
-    let ours = account
-        .change
-        .as_ref()
-        .filter(|change| change.action == Action::Calculated && change.run == job.run);
-    let line = ours.and_then(|_| Entry::of_change(account, job.retention()));
-    let faults = outcome.faults.iter().map(|fault| Entry {
-        zoho_id: account.zoho_id,
-        ..faulty(job, &account.id, fault)
-    });
-    line.into_iter().chain(faults).collect()
 }
 
 fn faulty(job: &Job<'_>, account: &PlatformId, fault: &Fault) -> Entry {

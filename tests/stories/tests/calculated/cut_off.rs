@@ -4,6 +4,8 @@ use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 use stories::Story;
 use tandem::flow::runs;
+use tandem::journal::Entry;
+use tandem::message::Work;
 use tandem::object::Object;
 use tandem::run::{RunKind, RunStatus};
 use tandem_memory::{Crashed, Fault, When};
@@ -275,4 +277,37 @@ async fn an_account_that_comes_late_has_its_tasks_however_it_is_cut_off() {
         assert_eq!(open, Some(1), "{operation}");
         customers.assert_silent().await;
     }
+}
+
+#[tokio::test]
+async fn what_a_calculation_that_was_cut_off_has_stored_another_run_tells_of() {
+    let (customers, deals) = Customers::with_deals().await;
+    let story = &customers.story;
+    customers.edit_deal(&deals["long"], json!({ "End_Date": "2028-01-31" }));
+    story.pass(SignedDuration::from_mins(15));
+    runs::start(&story.ports(), &story.connection(), RunKind::Routine)
+        .await
+        .unwrap();
+    let faults = &story.world.faults;
+    let mut cut_off = false;
+    while let Some(held) = story.world.queue.take_work() {
+        if !matches!(held.message, Work::Calculate { .. }) {
+            story.handle_work(&held.message).await.unwrap();
+            continue;
+        }
+        faults.on("write", 1, Fault::Crash(When::Before));
+        cut_off |= faults.run(story.handle_work(&held.message)).await.is_err();
+        faults.clear();
+    }
+    assert!(cut_off);
+    let account = story.record(Object::Account, "A-ACME").await.unwrap();
+    let told = || {
+        let lines = story.world.store.all_entries(&story.connection());
+        let of_it = |line: &Entry| line.record.as_ref() == Some(&account.id);
+        let mut lines = lines.into_iter().filter(of_it);
+        lines.any(|line| line.at == account.updated_at)
+    };
+    assert!(!told());
+    story.routine_sync().await.unwrap();
+    assert!(told());
 }
