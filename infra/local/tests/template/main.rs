@@ -431,7 +431,6 @@ fn tables_are_written_by_those_who_own_the_step() {
         let puts = template.may(&logical(name), "dynamodb:PutItem");
         let expected = match name {
             "oauth-callback" => set(&["StateTable", "LogTable"]),
-            "console" => set(&["StateTable", "RecordsTable", "LogTable"]),
             "poller" | "full-sync" => set(&["StateTable", "LogTable"]),
             _ => all.clone(),
         };
