@@ -5,9 +5,6 @@
     reason = "the stories' own helpers fail as their tests do"
 )]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use stories::{Story, name};
@@ -286,28 +283,15 @@ async fn an_account_that_comes_into_scope_while_its_link_is_removed_keeps_it() {
     let churned = json!({ "Customer_Status": "Churned" });
     story.zoho_edits("Accounts", &late, &churned).unwrap();
     // The night has read that, and is about to remove the link of a row that had no external id.
-    let held = Arc::new(AtomicBool::new(true));
-    let door = held.clone();
-    story.world.faults.last(move |call| {
-        let (door, waits) = (door.clone(), call.operation == "remove_link_over");
-        Box::pin(async move {
-            while waits && door.load(Ordering::SeqCst) {
-                tokio::task::yield_now().await;
-            }
-        })
-    });
-    let meanwhile = async {
-        for _ in 0..1_000 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(story.world.faults.calls_of("remove_link_over"), 1);
+    let comes_in = async {
         let values = json!({ "Customer_Status": "Active", "External_ID": "LATE" });
         story.zoho_edits("Accounts", &late, &values).unwrap();
         story.routine_sync().await.unwrap();
         assert!(has(&story, Object::Account, &late));
-        held.store(false, Ordering::SeqCst);
     };
-    let (night, ()) = tokio::join!(story.full_sync(), meanwhile);
+    let faults = &story.world.faults;
+    let night = faults.amid("remove_link_over", story.full_sync(), comes_in);
+    let (night, ()) = night.await.unwrap();
     assert_eq!(night.unwrap().run.status, RunStatus::Complete);
     let links = story.world.store.all_links(&story.connection());
     let link = links.iter().find(|link| link.zoho_id.to_string() == late);
