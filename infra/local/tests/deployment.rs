@@ -212,9 +212,15 @@ async fn a_role_may_do_its_own_work_and_nothing_else() {
     let tables = stack.tables();
     let secret = |name: &str| json!({ "SecretId": format!("{}{name}", stack.secret_prefix()) });
     let (get, find) = ("DynamoDB_20120810.GetItem", "DynamoDB_20120810.Query");
+    let get_many = "DynamoDB_20120810.BatchGetItem";
+    let read_many = |table: &str| {
+        let keys = [read(table)["Key"].clone()];
+        json!({ "RequestItems": { (table): { "Keys": keys } } })
+    };
     let send = json!({ "QueueUrl": stack.queues()["tasks"].url, "MessageBody": "{}" });
     let send_many = json!({ "QueueUrl": stack.queues()["tasks"].url, "Entries": [{ "Id": "1", "MessageBody": "{}" }] });
     let see = "secretsmanager.GetSecretValue";
+    let delete = "secretsmanager.DeleteSecret";
     for (function, service, call, body, allowed) in [
         ("poller", "dynamodb", get, read(&tables.state), true),
         ("poller", "dynamodb", get, read(&tables.links), false),
@@ -283,7 +289,35 @@ async fn a_role_may_do_its_own_work_and_nothing_else() {
             false,
         ),
         ("console", "secretsmanager", see, secret("operator"), true),
-        ("writeback", "dynamodb", get, read(&tables.records), true),
+        (
+            "oauth-callback",
+            "secretsmanager",
+            delete,
+            secret("connection/acme"),
+            true,
+        ),
+        (
+            "writeback",
+            "secretsmanager",
+            delete,
+            secret("connection/acme"),
+            false,
+        ),
+        ("writeback", "dynamodb", get, read(&tables.records), false),
+        (
+            "writeback",
+            "dynamodb",
+            get_many,
+            read_many(&tables.records),
+            true,
+        ),
+        (
+            "writeback",
+            "dynamodb",
+            get_many,
+            read_many(&tables.log),
+            false,
+        ),
         (
             "writeback",
             "secretsmanager",
