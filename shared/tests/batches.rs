@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::Context;
 use serde_json::{Value as Json, json};
-use tandem::connection::Organisation;
+use tandem::connection::{Connection, Organisation};
 use tandem::data_centre::{DataCentre, Directory};
 use tandem::edge::batch::{self, LambdaEvent, SqsBatchResponse, SqsEvent};
 use tandem::identifier::ConnectionId;
-use tandem::message::FIRST_SENT;
+use tandem::message::{FIRST_SENT, sent_at};
 use tandem::object::Object;
-use tandem::port::{QueueName, Records as _};
+use tandem::port::{Connections as _, QueueName, Records as _};
 use tandem::secret::Secret;
 use tandem_memory::{Failure, Fault, Nobody, When, World};
 
@@ -153,4 +153,68 @@ async fn an_edit_that_is_sent_again_does_not_win_over_a_later_one() {
     again.payload.records[0].message_attributes.clear();
     batch::writeback(&world.ports(), again).await;
     assert_eq!(subject().await, "old", "without it, it passes for later");
+}
+
+/// Connections that nobody has granted yet, each with an edit on its way, and a table that takes five minutes for each answer.
+async fn slow(connections: &[&str]) -> (World, LambdaEvent<SqsEvent>) {
+    let world = world();
+    for id in connections {
+        let new = Connection::new(id.parse().unwrap(), (*id).to_owned(), world.now());
+        world.store.save_connection(new).await.unwrap();
+    }
+    let clock = world.clock.clone();
+    world.faults.last(move |_| {
+        clock.advance(SignedDuration::from_mins(5));
+        Box::pin(async {})
+    });
+    let edit = |id: &str| {
+        json!({ "kind": "edit", "version": 1, "connection": id, "object": "task",
+            "edits": [{ "id": "t-1", "fields": { "subject": "new" } }] })
+    };
+    let messages: Vec<_> = connections.iter().map(|id| (*id, 4, edit(id))).collect();
+    (world, event(&messages))
+}
+
+async fn is_stored(world: &World, connection: &str) -> bool {
+    let (connection, ids) = (connection.parse().unwrap(), ["t-1".parse().unwrap()]);
+    let found = world.store.records(&connection, Object::Task, &ids).await;
+    !found.unwrap().is_empty()
+}
+
+#[tokio::test]
+async fn what_there_is_no_time_for_is_sent_again_as_old_as_it_is() {
+    let (world, event) = slow(&["acme", "bolt", "core"]).await;
+    let response = batch::writeback(&world.ports(), event.clone()).await;
+    assert!(failed(response).is_empty(), "none comes nearer to its end");
+    assert!(world.queue.put_back_so_far().is_empty());
+    assert!(is_stored(&world, "acme").await);
+    let left = || {
+        let left = world.queue.writeback.take_all().into_iter();
+        let shown = left.map(|held| (held.message.connection().to_string(), held.sent_at));
+        shown.collect::<Vec<_>>()
+    };
+    let told = |id: &str| {
+        let sent_at = sent_at("1795428000000", id, None).unwrap();
+        (id.to_owned(), sent_at)
+    };
+    assert_eq!(left(), [told("bolt"), told("core")]);
+    assert!(!is_stored(&world, "bolt").await);
+
+    // Its time is up before it begins: it gets on all the same.
+    let mut again = event;
+    again.payload.records.remove(0);
+    let response = batch::writeback(&world.ports(), again).await;
+    assert!(failed(response).is_empty());
+    assert!(is_stored(&world, "bolt").await);
+    assert_eq!(left(), [told("core")]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_again_is_delivered_again_and_what_is_done_is_not() {
+    let (world, event) = slow(&["acme", "bolt", "core"]).await;
+    let fault = Fault::Fail(When::Before, Failure::Unavailable);
+    world.faults.always("send_writeback_again", fault);
+    let response = batch::writeback(&world.ports(), event).await;
+    assert_eq!(failed(response), ["bolt", "core"]);
+    assert_eq!(world.queue.put_back_so_far().len(), 2);
 }

@@ -14,6 +14,7 @@ use aws_sdk_sqs::types::{
 };
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures::future::join_all;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::identifier::ConnectionId;
@@ -344,6 +345,20 @@ impl Queue for SqsQueue {
         delay: Duration,
     ) -> Result<(), Error> {
         self.send_to_writeback(messages, seconds(delay)).await
+    }
+
+    async fn send_writeback_again(&self, messages: &[(Writeback, Timestamp)]) -> Result<(), Error> {
+        let envelopes = messages
+            .iter()
+            .map(|(message, first_sent)| {
+                let envelope = envelope(message.connection(), message, None)?;
+                Ok(Envelope {
+                    first_sent: Some(first_sent.to_string()),
+                    ..envelope
+                })
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        self.send(&self.urls.writeback, envelopes).await
     }
 
     async fn put_back(&self, delivery: &Delivery, delay: Duration) -> Result<(), Error> {

@@ -46,7 +46,8 @@ pub async fn work(ports: &Ports, object: Object, event: LambdaEvent<SqsEvent>) -
 type Group = (ConnectionId, Option<Object>);
 
 /// Handles a batch of writeback: messages of one connection and object go together, so that their records are written in groups. Objects go in
-/// the order in which one depends on another.
+/// the order in which one depends on another. Near the deadline no further group begins: a function that is killed would have those come again
+/// that are done.
 pub async fn writeback(ports: &Ports, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
     let deadline = deadline(&event.context);
     let mut failed = Failures::of(ports, QueueName::Writeback);
@@ -64,7 +65,7 @@ pub async fn writeback(ports: &Ports, event: LambdaEvent<SqsEvent>) -> SqsBatchR
             ));
         }
     }
-    for ((connection, object), group) in groups {
+    while let Some(((connection, object), group)) = groups.pop_first() {
         let (messages, received): (Vec<&SqsMessage>, Vec<Received>) = group.into_iter().unzip();
         let began = Instant::now();
         let result = writeback::handle(ports, &connection, &received, deadline).await;
@@ -73,7 +74,13 @@ pub async fn writeback(ports: &Ports, event: LambdaEvent<SqsEvent>) -> SqsBatchR
                 failed.add(message, disposition).await;
             }
         }
+        // Behind a group and not before it, so that each invocation gets on, however little time it was given.
+        if deadline.is_near(ports.clock.now()) {
+            break;
+        }
     }
+    let left = groups.into_values().flatten().collect();
+    failed.send_again(left).await;
     failed.answer()
 }
 
@@ -181,6 +188,28 @@ impl<'a> Failures<'a> {
             failure.item_identifier = id;
             failure
         }));
+    }
+
+    /// Sends messages again for which there was no time. Delivered again they would come nearer to the dead letters each time, though nobody
+    /// tried them.
+    async fn send_again(&mut self, left: Vec<(&SqsMessage, Received)>) {
+        if left.is_empty() {
+            return;
+        }
+        let (messages, left): (Vec<&SqsMessage>, Vec<_>) = left
+            .into_iter()
+            .map(|(message, received)| (message, (received.message, received.sent_at)))
+            .unzip();
+        match self.ports.queue.send_writeback_again(&left).await {
+            Ok(()) => tracing::info!(messages = left.len(), "sent again, because time is up"),
+            Err(error) => {
+                for message in messages {
+                    self.add(message, Disposition::Retry).await;
+                }
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "not sent again: delivered again instead");
+            }
+        }
     }
 
     fn answer(self) -> SqsBatchResponse {

@@ -63,6 +63,13 @@ pub trait Queue: Send + Sync {
         delay: Duration,
     ) -> Result<(), Error>;
 
+    /// Sends messages that came to writeback once more, each as old as it is: an edit in it was made when it was sent first. As new messages they
+    /// have not failed yet.
+    ///
+    /// # Errors
+    /// When the queue did not take them all; some may have been sent.
+    async fn send_writeback_again(&self, messages: &[(Writeback, Timestamp)]) -> Result<(), Error>;
+
     /// Lets a delivery that failed come again after `delay`, rather than when the queue's own patience ends. One that came again already is no
     /// error.
     ///

@@ -102,6 +102,7 @@ macro_rules! __clauses {
             a_delayed_message_arrives_after_its_delay,
             a_delayed_message_to_writeback_arrives_after_its_delay,
             dead_letters_are_seen_and_stay,
+            messages_to_writeback_that_are_sent_again_arrive,
             redriven_dead_letters_arrive_at_their_queue,
             a_dead_letter_that_nobody_can_read_is_seen_too,
         ]

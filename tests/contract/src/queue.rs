@@ -196,6 +196,19 @@ pub(crate) async fn a_delayed_message_to_writeback_arrives_after_its_delay(at: &
     comes_back(at, &messages).await;
 }
 
+pub(crate) async fn messages_to_writeback_that_are_sent_again_arrive(at: &Queues) {
+    let id = at.connection();
+    let queue = at.port.queue();
+    queue.send_writeback_again(&[]).await.unwrap();
+    let messages: Vec<Writeback> = (0..11).map(|ids| push(&id, ids)).collect();
+    let again: Vec<_> = messages
+        .iter()
+        .map(|message| (message.clone(), at.now))
+        .collect();
+    queue.send_writeback_again(&again).await.unwrap();
+    comes_back(at, &messages).await;
+}
+
 async fn buried(at: &Queues, queue: QueueName) -> DeadLetters {
     at.port.queue().dead_letters(queue).await.unwrap()
 }

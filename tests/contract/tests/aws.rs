@@ -424,6 +424,24 @@ async fn a_delivery_that_is_put_back_comes_again_before_its_time() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_sent_again_is_as_old_as_it_was() {
+    let letters = Letters::open(Deployed::get().await).await;
+    let retry = Writeback::Retry {
+        version: Version,
+        connection: id("acme"),
+        next: None,
+    };
+    let sent_at = SystemClock.now() - SignedDuration::from_hours(1);
+    let again = [(retry, sent_at)];
+    letters.queue().send_writeback_again(&again).await.unwrap();
+    let (sent, first) = letters.times().await;
+    assert_eq!(
+        tandem::message::sent_at(&sent, "another", first.as_deref()),
+        Some(sent_at)
+    );
+}
+
+#[tokio::test]
 async fn a_redriven_message_is_as_old_as_it_was() {
     let letters = Letters::open(Deployed::get().await).await;
     let push = Writeback::Push {

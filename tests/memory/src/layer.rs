@@ -177,6 +177,7 @@ ports! {
             async fn send_work_later(&self, messages: &[Work], delay: Duration) -> Result<(), Error>, in parts of messages;
             async fn send_writeback(&self, messages: &[Writeback]) -> Result<(), Error>, in parts of messages;
             async fn send_writeback_later(&self, messages: &[Writeback], delay: Duration) -> Result<(), Error>, in parts of messages;
+            async fn send_writeback_again(&self, messages: &[(Writeback, Timestamp)]) -> Result<(), Error>, in parts of messages;
             async fn put_back(&self, delivery: &Delivery, delay: Duration) -> Result<(), Error>;
             async fn dead_letters(&self, queue: QueueName) -> Result<DeadLetters, Error>;
             async fn redrive(&self, queue: QueueName) -> Result<Redriven, Error>;

@@ -30,8 +30,8 @@ pub struct Held<M> {
 }
 
 impl<M> Held<M> {
-    /// When it was sent, as its receiver is told: to the millisecond, with what tells messages of one millisecond apart. A dead letter that is
-    /// sent again says when it was first.
+    /// When it was sent, as its receiver is told: to the millisecond, with what tells messages of one millisecond apart. One that is sent again
+    /// says when it was first.
     #[must_use]
     pub fn told_sent_at(&self) -> Timestamp {
         let told = match self.sent_at.subsec_nanosecond() % 1_000_000 {
@@ -414,6 +414,15 @@ impl Queue for MemoryQueue {
         delay: Duration,
     ) -> Result<(), Error> {
         self.writeback.send_later(messages.iter().cloned(), delay);
+        Ok(())
+    }
+
+    async fn send_writeback_again(&self, messages: &[(Writeback, Timestamp)]) -> Result<(), Error> {
+        let now = self.clock.now();
+        let mut state = locked(&self.writeback.state);
+        for (message, sent_at) in messages {
+            state.push(message.clone(), *sent_at, now);
+        }
         Ok(())
     }
 
