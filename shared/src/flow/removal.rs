@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::credit::Spender;
 use crate::identifier::{ConnectionId, PlatformId, ZohoId};
 use crate::journal::{Entry, Outcome};
+use crate::mapping::parent_lookups;
 use crate::object::Object;
-use crate::port::{self, Ports};
+use crate::port::{self, Ports, Progress};
 use crate::record::{
     Action, Candidate, Change, Dependants, Link, Record, RemovalReason, Removed, Standing,
 };
@@ -27,65 +28,49 @@ const PAGE: usize = 100;
 /// How often a record that somebody else wrote meanwhile is read again.
 const ATTEMPTS: usize = 5;
 
-/// Removes an object's records that the full sync missed, unless a slice of it failed or the guard holds the removal.
+/// Removes an object's records that the full sync missed, unless a slice of it failed, it was read with other settings or the guard holds the
+/// removal.
 ///
 /// # Errors
 /// When Zoho or a port fails; the rest is removed when the slice is worked on again.
 pub async fn remove(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
     let object = slice.key.object;
     let slices = job.ports.store.slices(job.id(), &slice.run).await?;
-    let compared: Vec<&Slice> = slices
-        .iter()
-        .filter(|other| other.key.stage == Stage::comparing(object) && other.key.object == object)
-        .collect();
-    let (mut all, earlier): (Vec<Candidate>, Vec<Candidate>) =
-        candidates(job.ports, job.id(), object)
-            .await?
-            .into_iter()
-            .partition(|candidate| candidate.run == slice.run);
-    all.retain(|candidate| !candidate.held);
-    if compared.is_empty()
-        || compared
-            .iter()
-            .any(|other| !other.done || other.failure.is_some())
-    {
-        let ids: Vec<ZohoId> = all.iter().map(|candidate| candidate.zoho_id).collect();
-        job.ports
-            .store
-            .remove_candidates(job.id(), object, &ids)
-            .await?;
-        let reason = format!("{object}s were not read completely, so none is removed");
-        job.note(Outcome::Warned, "removal skipped", object.name(), reason)
-            .await?;
+    let (all, earlier): (Vec<Candidate>, Vec<Candidate>) = candidates(job.ports, job.id(), object)
+        .await?
+        .into_iter()
+        .partition(|candidate| candidate.run == slice.run);
+    if !is_read(job, &slices, object) {
+        let reason = format!(
+            "{object}s were not read completely with the settings of now, so none is removed"
+        );
+        skip(job, object, &all, reason).await?;
         return Ok(Ended::Done);
     }
     withdraw(job, object, &earlier, &mut slice.counters).await?;
-    let held: u64 = compared
-        .iter()
+    let mut parents = parent_lookups(object).iter();
+    let unread = parents.find(|(_, of)| !has_told(job, &slices, *of));
+    let (stay, all): (Vec<Candidate>, Vec<Candidate>) = all
+        .into_iter()
+        .partition(|candidate| unread.is_some() && candidate.reason == RemovalReason::ParentLeft);
+    if let Some((_, of)) = unread.filter(|_| !stay.is_empty()) {
+        let reason = format!(
+            "{of}s were not read completely with the settings of now, so no {object} is removed with what it belongs to"
+        );
+        skip(job, object, &stay, reason).await?;
+    }
+    let links: u64 = compared(&slices, object)
         .map(|other| other.counters.get(Counter::LinksRead))
         .sum();
     let guard = &job.settings.settings.removal_guard;
     let with_account = held_accounts(job, object).await?;
-    let exceeds = exceeds(guard, all.len() as u64, held);
+    // All that leave, also those that an earlier attempt came to hold: what it did not come to waits with them.
+    let exceeds = exceeds(guard, all.len() as u64, links);
     let (hold, go): (Vec<Candidate>, Vec<Candidate>) = all.into_iter().partition(|candidate| {
-        exceeds || (with_account && candidate.reason == RemovalReason::ParentLeft)
+        candidate.held || exceeds || (with_account && candidate.reason == RemovalReason::ParentLeft)
     });
-    if !hold.is_empty() {
-        slice.counters.add(Counter::Held, hold.len() as u64);
-        let hold: Vec<Candidate> = hold
-            .into_iter()
-            .map(|candidate| Candidate {
-                held: true,
-                ..candidate
-            })
-            .collect();
-        job.ports.store.save_candidates(&hold).await?;
-        let reason = format!(
-            "{} of {held} {object}s would be removed: approve or reject the removal",
-            hold.len()
-        );
-        job.note(Outcome::Held, "removal held", object.name(), reason)
-            .await?;
+    if hold_back(job, slice, hold, links).await? == Progress::Overtaken {
+        return Ok(Ended::Overtaken);
     }
     for page in go.chunks(PAGE) {
         carry_out(job, object, page, &mut slice.counters).await?;
@@ -94,6 +79,80 @@ pub async fn remove(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
         }
     }
     Ok(Ended::Done)
+}
+
+/// The slices in which a full sync compared an object's rows with its links.
+fn compared(slices: &[Slice], object: Object) -> impl Iterator<Item = &Slice> {
+    slices.iter().filter(move |slice| {
+        slice.key.stage == Stage::comparing(object) && slice.key.object == object
+    })
+}
+
+/// Whether a full sync read an object completely, and with the settings of now: what left the scope of others may be in scope.
+fn is_read(job: &Job<'_>, slices: &[Slice], object: Object) -> bool {
+    let plan = job.plan(object).digest;
+    let mut own = compared(slices, object).peekable();
+    own.peek().is_some()
+        && own.all(|slice| slice.done && slice.failure.is_none() && slice.plan == Some(plan))
+}
+
+/// Whether a full sync says truly which records of an object left. Where it could read nothing of it, as of a module that is switched off, it said
+/// nothing new; but nothing goes for an account that stays.
+fn has_told(job: &Job<'_>, slices: &[Slice], object: Object) -> bool {
+    let is_unread = |slice: &Slice| {
+        let read = [Counter::RowsRead, Counter::LinksRead];
+        read.iter().all(|counter| slice.counters.get(*counter) == 0)
+    };
+    is_read(job, slices, object)
+        || (object != Object::Account && compared(slices, object).all(is_unread))
+}
+
+/// Forgets candidates that the full sync may have found wrongly, and says why.
+async fn skip(
+    job: &Job<'_>,
+    object: Object,
+    skipped: &[Candidate],
+    reason: String,
+) -> Result<(), Error> {
+    job.note(Outcome::Warned, "removal skipped", object.name(), reason)
+        .await?;
+    let ids: Vec<ZohoId> = skipped.iter().map(|candidate| candidate.zoho_id).collect();
+    Ok(job
+        .ports
+        .store
+        .remove_candidates(job.id(), object, &ids)
+        .await?)
+}
+
+/// Lets candidates, of an object with so many links, wait for a person's yes (R2). Those that an earlier attempt held are counted and told of
+/// unless the slice was stored since.
+async fn hold_back(
+    job: &Job<'_>,
+    slice: &mut Slice,
+    hold: Vec<Candidate>,
+    links: u64,
+) -> Result<Progress, Error> {
+    let object = slice.key.object;
+    let waiting = hold.len() as u64;
+    let hold: Vec<Candidate> = hold
+        .into_iter()
+        .filter(|candidate| !candidate.held)
+        .map(|candidate| Candidate {
+            held: true,
+            ..candidate
+        })
+        .collect();
+    job.ports.store.save_candidates(&hold).await?;
+    let uncounted = waiting.saturating_sub(slice.counters.get(Counter::Held));
+    if uncounted == 0 {
+        return Ok(Progress::Stored);
+    }
+    slice.counters.add(Counter::Held, uncounted);
+    let reason =
+        format!("{waiting} of {links} {object}s would be removed: approve or reject the removal");
+    job.note(Outcome::Held, "removal held", object.name(), reason)
+        .await?;
+    Ok(job.ports.store.save_slice(slice).await?)
 }
 
 /// Forgets candidates of earlier full syncs that this complete one did not find again: what they stood for came back, or is tied anew (R2).
@@ -119,11 +178,11 @@ async fn withdraw(
         .await
 }
 
-/// Whether the guard holds the removal of `leaving` out of `held` records: beyond both of its numbers (R2).
+/// Whether the guard holds the removal of `leaving` out of `links` records: beyond both of its numbers (R2).
 #[must_use]
-pub const fn exceeds(guard: &RemovalGuard, leaving: u64, held: u64) -> bool {
+pub const fn exceeds(guard: &RemovalGuard, leaving: u64, links: u64) -> bool {
     leaving > guard.records
-        && leaving.saturating_mul(100) > held.saturating_mul(guard.percent as u64)
+        && leaving.saturating_mul(100) > links.saturating_mul(guard.percent as u64)
 }
 
 /// Carries out a held removal after a person's yes. What came back meanwhile is withdrawn.
@@ -225,6 +284,17 @@ async fn carry_out(
     counters: &mut Counters,
 ) -> Result<(), Error> {
     let ids: Vec<ZohoId> = page.iter().map(|candidate| candidate.zoho_id).collect();
+    let platform_ids: Vec<PlatformId> = page
+        .iter()
+        .map(|candidate| candidate.platform_id.clone())
+        .collect();
+    // Records first: whoever brings a row in stores its link before its record, so a record that came back is not read without its link saying
+    // so.
+    let records = job
+        .ports
+        .store
+        .records(job.id(), object, &platform_ids)
+        .await?;
     let links: BTreeMap<ZohoId, Link> = job
         .ports
         .store
@@ -243,29 +313,33 @@ async fn carry_out(
     });
     counters.add(Counter::Withdrawn, withdrawn.len() as u64);
     let mut entries = keep(job, &withdrawn, &links).await?;
-    let platform_ids: Vec<PlatformId> = go
-        .iter()
-        .map(|candidate| candidate.platform_id.clone())
-        .collect();
-    let records = job
-        .ports
-        .store
-        .records(job.id(), object, &platform_ids)
-        .await?;
     let stored: BTreeSet<PlatformId> = records.iter().map(|record| record.id.clone()).collect();
-    // Also those that an earlier attempt removed and did not come to mark.
-    let left: BTreeSet<PlatformId> = records
-        .iter()
-        .flat_map(|record| job.calculations.plan.touched(record))
-        .collect();
+    let mut left = BTreeSet::new();
+    let mut failed = Ok(());
     for record in records {
         let candidate = go
             .iter()
             .find(|candidate| candidate.platform_id == record.id && is_of(&record, candidate));
         let Some(candidate) = candidate else { continue };
-        if let Some(saved) = remove_record(job, record, candidate).await? {
-            counters.add(Counter::Removed, 1);
-            entries.extend(Entry::of_change(&saved, job.retention()));
+        // Also where an earlier attempt removed it and did not come to the marks and the log.
+        left.extend(job.calculations.plan.touched(&record));
+        let removed = record.removed.as_ref();
+        if removed.is_some_and(|removed| removed.run == candidate.run) {
+            entries.extend(job.late_line(&record));
+        }
+        let link = links.get(&candidate.zoho_id);
+        match remove_record(job, record, candidate, link).await {
+            Ok(None) => {}
+            Ok(Some(saved)) => {
+                counters.add(Counter::Removed, 1);
+                left.extend(job.calculations.plan.touched(&saved));
+                entries.extend(Entry::of_change(&saved, job.retention()));
+            }
+            Err(error) => {
+                // Those that are removed by now are told of all the same.
+                failed = Err(error);
+                break;
+            }
         }
     }
     // A link whose record was never stored leads nowhere.
@@ -291,6 +365,7 @@ async fn carry_out(
     });
     job.ports.store.write(&entries).await?;
     job.calculations.mark(left).await?;
+    failed?;
     // Where a routine sync was at the same row, the candidate is looked at again.
     save_links(job, removed.collect(), Meanwhile::Conflicts).await?;
     remove_links(job, nowhere, Meanwhile::Stays).await?;
@@ -365,11 +440,15 @@ fn is_of(record: &Record, candidate: &Candidate) -> bool {
     }
 }
 
+/// Removes a record as long as the candidate's link is the one that was read: if it is another one, the row was brought in meanwhile, and has to
+/// be looked at again.
 async fn remove_record(
     job: &Job<'_>,
     mut record: Record,
     candidate: &Candidate,
+    link: Option<&Link>,
 ) -> Result<Option<Record>, Error> {
+    let (store, object) = (&job.ports.store, candidate.object);
     for _ in 0..ATTEMPTS {
         if !is_of(&record, candidate) || record.removed.is_some() {
             return Ok(None);
@@ -391,22 +470,21 @@ async fn remove_record(
             updated_at: now,
             ..record.clone()
         };
-        match job.ports.store.save_record(removed).await {
+        match store.save_record(removed).await {
             Ok(saved) => return Ok(Some(saved)),
             Err(port::Error::Conflict { .. }) => {
-                match job
-                    .ports
-                    .store
-                    .records(job.id(), candidate.object, std::slice::from_ref(&record.id))
-                    .await?
-                    .pop()
-                {
-                    Some(fresh) => record = fresh,
-                    None => return Ok(None),
+                let ids = std::slice::from_ref(&record.id);
+                let Some(fresh) = store.records(job.id(), object, ids).await?.pop() else {
+                    return Ok(None);
+                };
+                record = fresh;
+                let links = store.links(job.id(), object, &[candidate.zoho_id]).await?;
+                if links.first() != link {
+                    break;
                 }
             }
             Err(error) => return Err(error.into()),
         }
     }
-    Err(port::Error::conflict(format!("{} {}", candidate.object, record.id)).into())
+    Err(port::Error::conflict(format!("{object} {}", record.id)).into())
 }

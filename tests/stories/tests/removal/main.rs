@@ -5,6 +5,9 @@
     reason = "the stories' own helpers fail as their tests do"
 )]
 
+mod amid;
+mod cut_off;
+
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,11 +18,11 @@ use serde_json::{Value, json};
 use stories::{Story, name};
 use tandem::flow::job::Deadline;
 use tandem::flow::runs::start;
-use tandem::flow::{removal, restore};
+use tandem::flow::{Error, removal, restore};
 use tandem::message::Work;
 use tandem::object::Object;
 use tandem::record::{Link, RemovalReason};
-use tandem::run::{Counter, RunKind};
+use tandem::run::{Counter, Counters, RunKind};
 use tandem_memory::{Fault, SeededEntropy, When, interleave};
 
 fn guarded() -> Value {
@@ -53,9 +56,13 @@ async fn with_a_hold() -> (Story, BTreeSet<String>) {
     (story, leaving)
 }
 
-async fn approve(story: &Story, object: Object) -> u64 {
+async fn approved(story: &Story, object: Object) -> Result<Counters, Error> {
     let deadline = Deadline(Timestamp::MAX);
-    let approved = removal::approve(&story.ports(), &story.connection(), object, deadline).await;
+    removal::approve(&story.ports(), &story.connection(), object, deadline).await
+}
+
+async fn approve(story: &Story, object: Object) -> u64 {
+    let approved = approved(story, object).await;
     approved.unwrap().get(Counter::Removed)
 }
 
