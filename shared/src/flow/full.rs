@@ -37,7 +37,7 @@ pub async fn compare(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
     if slice.key.object == Object::User {
         return users(job, slice, &plan).await;
     }
-    if slice.key.index == 0 && slice.reached.is_none() {
+    if slice.reached.is_none() {
         reading::look_anew(job, slice.key.object).await?;
     }
     let mut attempt = 1;

@@ -24,7 +24,7 @@ pub struct Known(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// What is stored; none: not read yet.
+    /// What is stored, as far as this job knows; none: not read yet.
     stored: Option<Lacks>,
     /// What this job goes by, of objects that it read or means to look at anew.
     own: Lacks,
@@ -270,19 +270,26 @@ fn refuse_blind(
     )))
 }
 
-/// Stores and logs what an object lacks, if that is not what is stored.
+/// Stores and logs what this job newly found of what an object lacks. What others found meanwhile stays.
 async fn remember(job: &Job<'_>, object: Object, now: &BTreeSet<Lack>) -> Result<(), Error> {
+    let store = &job.ports.store;
     let mut state = job.known.0.lock().await;
     state.own.insert(object, now.clone());
     let stored = state.stored.get_or_insert_default();
-    let before = stored.get(&object).cloned().unwrap_or_default();
-    if before == *now {
+    let known = stored.get(&object).cloned().unwrap_or_default();
+    if known == *now {
         return Ok(());
     }
-    job.ports.store.keep_lacks(job.id(), object, now).await?;
+    let mut lacks = store.lacks(job.id()).await?;
+    let before = lacks.remove(&object).unwrap_or_default();
+    let (shown, hidden) = (&known - now, now - &known);
+    let after = &(&before - &shown) | &hidden;
+    if after != before {
+        store.keep_lacks(job.id(), object, &after).await?;
+    }
     stored.insert(object, now.clone());
     drop(state);
-    for lack in now.difference(&before) {
+    for lack in after.difference(&before) {
         let reason = format!("{}: {}", lack.what(object), lack.remedy());
         job.note(
             Outcome::Warned,
@@ -292,7 +299,7 @@ async fn remember(job: &Job<'_>, object: Object, now: &BTreeSet<Lack>) -> Result
         )
         .await?;
     }
-    for lack in before.difference(now) {
+    for lack in before.difference(&after) {
         let reason = "Zoho shows it again".to_owned();
         job.note(Outcome::Done, "shown again", &subject(object, lack), reason)
             .await?;

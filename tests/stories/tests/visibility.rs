@@ -7,13 +7,16 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
-use stories::{Story, name, text};
+use stories::{Ran, Story, name, text};
 use tandem::certificate::Verdict;
+use tandem::flow::runs;
 use tandem::lack::Lack;
+use tandem::message::Work;
 use tandem::object::Object;
 use tandem::port::Coordination as _;
-use tandem::run::{Counter, RunStatus};
+use tandem::run::{Counter, RunKind, RunStatus};
 
 fn staged() -> Value {
     json!({ "objects": { "deal": {
@@ -96,6 +99,90 @@ async fn a_value_that_was_emptied_while_it_was_hidden_is_gone_when_it_is_shown()
     let record = story.record_of(Object::Deal, &deal).unwrap();
     let shown = &record.fields[&name("next_step")];
     assert_eq!(*shown, tandem::value::Value::Null);
+}
+
+/// Lets the full sync after this one, which compared the deals in one slice, compare them in two.
+async fn cut(story: &Story, night: &Ran) {
+    let (store, id) = (&story.world.store, story.connection());
+    let deals = story.present(Object::Deal);
+    let middle = deals.iter().nth(deals.len() / 2).unwrap();
+    for mut slice in store.slices(&id, &night.run.id).await.unwrap() {
+        if slice.key.object == Object::Deal && slice.key.stage.compares() {
+            slice.marks = vec![middle.parse().unwrap()];
+            store.save_slice(&mut slice).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_is_shown_again_comes_with_each_slice_of_those_that_read_side_by_side() {
+    let story = Story::begin(30, staged()).await.unwrap();
+    story.full_sync().await.unwrap();
+    let deals = story.present(Object::Deal);
+    for deal in &deals {
+        let step = json!({ "Next_Step": "send offer" });
+        story.zoho_edits("Deals", deal, &step).unwrap();
+    }
+    story.zoho_hides("Deals", "Next_Step", true).unwrap();
+    let night = story.full_sync().await.unwrap();
+    assert_eq!(lacks(&story, Object::Deal).await, field("Next_Step"));
+    cut(&story, &night).await;
+    story.zoho_hides("Deals", "Next_Step", false).unwrap();
+    let (ports, id) = (story.ports(), story.connection());
+    runs::start(&ports, &id, RunKind::Full).await.unwrap();
+    let slices = loop {
+        let next = story.world.queue.work.take_all().into_iter();
+        let (slices, others): (Vec<_>, Vec<_>) =
+            next.partition(|held| held.message.object() == Object::Deal);
+        assert!(slices.len() + others.len() > 0, "the deals are compared");
+        for held in others {
+            story.handle_work(&held.message).await.unwrap();
+        }
+        if !slices.is_empty() {
+            break slices;
+        }
+    };
+    assert_eq!(slices.len(), 2);
+    let [first, second] = [0, 1].map(|index: usize| story.handle_work(&slices[index].message));
+    let met = story.world.faults.amid("select", second, first).await;
+    let (second, first) = met.unwrap();
+    first.unwrap();
+    second.unwrap();
+    story.deliver().await.unwrap();
+    for deal in &deals {
+        let record = story.record_of(Object::Deal, deal).unwrap();
+        assert_eq!(record.fields[&name("next_step")], text("send offer"));
+    }
+    assert_eq!(lacks(&story, Object::Deal).await, BTreeSet::new());
+    assert_eq!(story.log("shown again").len(), 1, "said once");
+}
+
+#[tokio::test]
+async fn what_a_sync_finds_hidden_does_not_hide_again_what_a_night_found_shown() {
+    let story = Story::begin(30, staged()).await.unwrap();
+    story.full_sync().await.unwrap();
+    story.zoho_hides("Deals", "Next_Step", true).unwrap();
+    story.full_sync().await.unwrap();
+    assert_eq!(lacks(&story, Object::Deal).await, field("Next_Step"));
+    story.zoho_hides("Deals", "Next_Step", false).unwrap();
+    let deal = story.present(Object::Deal).pop_first().unwrap();
+    let renamed = json!({ "Deal_Name": "Renamed" });
+    story.zoho_edits("Deals", &deal, &renamed).unwrap();
+    story.pass(SignedDuration::from_mins(15));
+    let (ports, id) = (story.ports(), story.connection());
+    runs::start(&ports, &id, RunKind::Routine).await.unwrap();
+    let routine = |work: &Work| work.object() == Object::Deal;
+    let routine = story.world.queue.work.take_where(routine).unwrap();
+    let night = async {
+        story.full_sync().await.unwrap();
+        assert_eq!(lacks(&story, Object::Deal).await, BTreeSet::new());
+        story.zoho_hides("Deals", "Closing_Date", true).unwrap();
+    };
+    let handled = story.handle_work(&routine.message);
+    let met = story.world.faults.amid("select", handled, night).await;
+    // The night has moved its cursor: the message comes again.
+    met.unwrap().0.unwrap_err();
+    assert_eq!(lacks(&story, Object::Deal).await, field("Closing_Date"));
 }
 
 #[tokio::test]
