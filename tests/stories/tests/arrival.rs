@@ -204,6 +204,15 @@ async fn a_record_that_is_too_large_is_named_and_stops_nothing() {
     let object = line.object.unwrap();
     assert!(!story.present(object).contains(&zoho));
     story.world.faults.clear();
+    let writes = story.writes();
+    let night = story.full_sync().await.unwrap();
+    assert_eq!(night.total(Counter::TooLarge), 1);
+    let quiet = (writes.records, writes.links);
+    assert_eq!((story.writes().records, story.writes().links), quiet);
+    assert_eq!(story.log("too large").len(), 1, "said once");
+    assert_eq!(object, Object::Contact);
+    let shorter = json!({ "Phone": "1" });
+    story.zoho_edits("Contacts", &zoho, &shorter).unwrap();
     story.full_sync().await.unwrap();
     assert!(story.present(object).contains(&zoho), "looked at again");
 }

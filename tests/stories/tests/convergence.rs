@@ -535,3 +535,114 @@ async fn a_row_that_says_again_what_writeback_read_before_it_was_overtaken_is_ap
         assert_eq!(shown(), ours, "{kind:?}");
     }
 }
+
+/// The same where what people took back is what both sides had before the edit: there is nothing to merge, and what was read back is not stored
+/// over it.
+#[tokio::test]
+async fn an_edit_taken_back_in_zoho_while_it_is_settled_is_taken_back_here() {
+    for kind in [RunKind::Routine, RunKind::Full] {
+        let editable = json!({ "core_writeback": true, "objects": { "contact": {
+            "mappings": [{ "zoho": "Phone", "platform": "phone", "editable": true }] } } });
+        let story = Story::begin(12, editable).await.unwrap();
+        story.full_sync().await.unwrap();
+        let contact = story.present(Object::Contact).pop_first().unwrap();
+        let record = || story.record_of(Object::Contact, &contact).unwrap();
+        let before = story.row("Contacts", &contact).unwrap()["Phone"].clone();
+        story.pass(SignedDuration::from_hours(1));
+        let (id, edit) = (
+            record().id.to_string(),
+            json!({ "phone": "+49 30 555 0178" }),
+        );
+        story.submit(Object::Contact, &id, edit).await.unwrap();
+        let held = story.world.queue.take_writeback().unwrap();
+        let taken_back = async {
+            story.pass(SignedDuration::from_mins(1));
+            let values = json!({ "Phone": before });
+            story.zoho_edits("Contacts", &contact, &values).unwrap();
+            story.pass(SignedDuration::from_mins(1));
+            story.run(kind).await.unwrap();
+        };
+        let handled = story.handle_writeback(&held.message);
+        let faults = &story.world.faults;
+        let handled = faults.amid("save_record", handled, taken_back).await;
+        handled.unwrap().0.unwrap();
+        story.pass(SignedDuration::from_mins(16));
+        story.full_sync().await.unwrap();
+        assert_eq!(
+            record().fields[&name("phone")].to_json(),
+            before,
+            "{kind:?}"
+        );
+        assert!(record().pending.is_empty(), "{kind:?}");
+    }
+}
+
+/// Zoho's times tell seconds: of two states of one second the later is known by who stored its link last.
+#[tokio::test]
+async fn what_changed_again_in_the_second_of_a_write_is_not_taken_back() {
+    let editable = json!({ "core_writeback": true, "objects": { "contact": {
+        "mappings": [
+            { "zoho": "Phone", "platform": "phone", "editable": true },
+            { "zoho": "Title", "platform": "title" },
+        ] } } });
+    let story = Story::begin(12, editable).await.unwrap();
+    story.full_sync().await.unwrap();
+    let contact = story.present(Object::Contact).pop_first().unwrap();
+    let record = || story.record_of(Object::Contact, &contact).unwrap();
+    story.pass(SignedDuration::from_hours(1));
+    let (id, edit) = (
+        record().id.to_string(),
+        json!({ "phone": "+49 30 555 0178" }),
+    );
+    story.submit(Object::Contact, &id, edit).await.unwrap();
+    let held = story.world.queue.take_writeback().unwrap();
+    let promoted = async {
+        let values = json!({ "Title": "Head of everything" });
+        story.zoho_edits("Contacts", &contact, &values).unwrap();
+        story.full_sync().await.unwrap();
+    };
+    let handled = story.handle_writeback(&held.message);
+    let faults = &story.world.faults;
+    let handled = faults.amid("save_record", handled, promoted).await;
+    handled.unwrap().0.unwrap();
+    for _ in 0..2 {
+        assert_eq!(
+            record().fields[&name("title")].to_json(),
+            "Head of everything"
+        );
+        assert_eq!(record().fields[&name("phone")].to_json(), "+49 30 555 0178");
+        assert!(record().pending.is_empty());
+        story.pass(SignedDuration::from_hours(1));
+        story.full_sync().await.unwrap();
+    }
+}
+
+/// A row that became another record while its former state was being stored leaves nothing of it behind (I5).
+#[tokio::test]
+async fn a_row_renamed_while_its_record_was_being_stored_is_one_record() {
+    let story = Story::begin(12, json!({})).await.unwrap();
+    story.full_sync().await.unwrap();
+    let contact = story.present(Object::Contact).pop_first().unwrap();
+    let former = story.record_of(Object::Contact, &contact).unwrap().id;
+    story.pass(SignedDuration::from_hours(1));
+    let edits = |values: &Json| story.zoho_edits("Contacts", &contact, values).unwrap();
+    edits(&json!({ "Phone": "+49 30 555 0178" }));
+    story.pass(SignedDuration::from_mins(1));
+    let renamed = async {
+        edits(&json!({ "Email": "somebody.else@customer.example" }));
+        story.pass(SignedDuration::from_mins(16));
+        story.routine_sync().await.unwrap();
+    };
+    let faults = &story.world.faults;
+    let synced = faults.amid("save_record", story.full_sync(), renamed).await;
+    synced.unwrap().0.unwrap();
+    story.pass(SignedDuration::from_hours(1));
+    story.full_sync().await.unwrap();
+    let tied = story.record_of(Object::Contact, &contact).unwrap();
+    assert_eq!(tied.id.as_str(), "somebody.else@customer.example");
+    let left = story
+        .record(Object::Contact, former.as_str())
+        .await
+        .unwrap();
+    assert!(left.removed.is_some(), "{left:?}");
+}

@@ -27,7 +27,9 @@ use super::job::Job;
 use super::reading;
 use batch::Batch;
 pub use batch::candidate;
-pub(in crate::flow) use relink::{Meanwhile, Relinked, remove_links, save_links};
+pub(in crate::flow) use relink::{
+    Meanwhile, Relinked, remove_links, save_links, save_links_unless_taken,
+};
 pub(in crate::flow) use settle::owner;
 use settle::{Page, Settled};
 pub use step::Mode;

@@ -1,9 +1,12 @@
 //! Storing links over those that were read, and removing them as they were read.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::flow::Error;
 use crate::flow::job::Job;
+use crate::identifier::ZohoId;
 use crate::port;
 use crate::record::Link;
 
@@ -46,19 +49,37 @@ pub(in crate::flow) async fn save_links(
     links: Vec<Relinked>,
     meanwhile: Meanwhile,
 ) -> Result<(), Error> {
+    match save_links_unless_taken(job, &links).await?.first() {
+        Some(id) if meanwhile == Meanwhile::Conflicts => {
+            Err(port::Error::conflict(format!("the link of {id}")).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Stores links over those that were read. Returns the rows whose links somebody else stored meanwhile, which stay.
+///
+/// # Errors
+/// When a port fails.
+pub(in crate::flow) async fn save_links_unless_taken(
+    job: &Job<'_>,
+    links: &[Relinked],
+) -> Result<BTreeSet<ZohoId>, Error> {
     let store = &job.ports.store;
     let save = async |relinked: &Relinked| match store
         .save_link_over(&relinked.link, relinked.over.as_ref())
         .await
     {
-        Err(port::Error::Conflict { .. }) if meanwhile == Meanwhile::Stays => Ok(()),
-        saved => saved,
+        Ok(()) => Ok(None),
+        Err(port::Error::Conflict { .. }) => Ok(Some(relinked.link.zoho_id)),
+        Err(error) => Err(error),
     };
     let saves: Vec<_> = links.iter().map(save).collect();
-    Ok(stream::iter(saves)
+    let taken: Vec<Option<ZohoId>> = stream::iter(saves)
         .buffer_unordered(WRITERS)
         .try_collect()
-        .await?)
+        .await?;
+    Ok(taken.into_iter().flatten().collect())
 }
 
 /// Removes links that are as they were read.

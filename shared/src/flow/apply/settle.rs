@@ -129,6 +129,13 @@ impl Page<'_> {
                 // Removed since the link was read, by whoever marks the link; only a row in scope brings it back.
                 return Ok(self.left_alone(asked, Counter::OutOfScope));
             }
+            let is_new = known.is_none();
+            if is_new && let Some(link) = asked.link {
+                let not_taken = self.not_taken(asked, &identity, is_new);
+                if *link == not_taken.link {
+                    return Ok(not_taken);
+                }
+            }
             let enriches = self.job.settings.settings.source_mode == SourceMode::EnrichOnly;
             if known.is_none() && enriches && self.plan.object != Object::User {
                 let standing = Standing::Unknown(identity.clone());
@@ -153,7 +160,7 @@ impl Page<'_> {
                 self.intend(asked, &settled, aside).await?;
             }
             let record = match brought.changed {
-                false if claims => self.as_it_was(brought.record, &mut settled),
+                false if claims => self.as_it_was(brought.record).await?,
                 _ => brought.record,
             };
             let saved = match brought.changed || claims {
@@ -164,15 +171,20 @@ impl Page<'_> {
                         known = self.read(&identity).await?;
                         continue;
                     }
-                    Err(port::Error::Refused { .. }) => return Ok(self.too_large(asked, &identity)),
+                    Err(port::Error::Refused { .. }) => {
+                        return Ok(self.too_large(asked, &identity, is_new));
+                    }
                     Err(error) => return Err(error.into()),
                 },
             };
             // Also when nothing changed just now: an earlier attempt may have been cut off between the record and the marks.
             settled.touched.extend(calculated.touched(&saved));
-            settled
-                .touched
-                .extend(was_at.filter(|_| brought.changed).into_iter().flatten());
+            settled.touched.extend(
+                was_at
+                    .filter(|_| brought.changed || claims)
+                    .into_iter()
+                    .flatten(),
+            );
             settled.entries.extend(match brought.changed {
                 true => Entry::of_change(&saved, self.job.retention()),
                 false => self.job.late_line(&saved),
@@ -273,19 +285,25 @@ impl Page<'_> {
     }
 
     /// A row whose record the table does not take.
-    fn too_large(&self, asked: &ToMerge<'_>, identity: &PlatformId) -> Settled {
-        let mut settled = self.left_alone(asked, Counter::TooLarge);
-        if let Some(link) = asked.link {
-            settled.link = Link {
-                hash: Link::open_for(asked.theirs.hash),
-                ..link.clone()
-            };
-        }
+    fn too_large(&self, asked: &ToMerge<'_>, identity: &PlatformId, is_new: bool) -> Settled {
+        let mut settled = self.not_taken(asked, identity, is_new);
         let reason = "the record is larger than the table takes: map fewer or shorter text fields";
         settled.entries.push(Entry {
             outcome: Outcome::Parked,
             ..self.note(asked, Some(identity), "too large", reason)
         });
+        settled
+    }
+
+    /// The same where that is known. The link is open for what the row says, and names the record only where the platform has that.
+    fn not_taken(&self, asked: &ToMerge<'_>, identity: &PlatformId, is_new: bool) -> Settled {
+        let standing = match is_new {
+            true => Standing::Unmatched,
+            false => Standing::Linked(identity.clone()),
+        };
+        let mut settled = self.settled(asked, standing, Counter::TooLarge);
+        settled.link.hash = Link::open_for(asked.theirs.hash);
+        settled.relinks = asked.link != Some(&settled.link);
         settled
     }
 
@@ -384,12 +402,13 @@ impl Page<'_> {
     }
 
     /// A record as its next version that changes nothing, once the line of the version before is in the log.
-    fn as_it_was(&self, record: Record, settled: &mut Settled) -> Record {
-        settled.entries.extend(self.job.late_line(&record));
-        Record {
+    async fn as_it_was(&self, record: Record) -> Result<Record, Error> {
+        let line = self.job.late_line(&record);
+        self.job.ports.store.write(line.as_slice()).await?;
+        Ok(Record {
             change: None,
             ..record
-        }
+        })
     }
 
     pub(super) async fn read(&self, id: &PlatformId) -> Result<Option<Record>, Error> {

@@ -4,17 +4,24 @@ use crate::flow::Error;
 use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::Entry;
 use crate::object::Object;
+use crate::port;
 use crate::record::{Action, Change, Link, Record, RemovalReason, Removed};
 
 use super::settle::{Aside, Page, Settled};
 use super::waves::ToMerge;
 
 impl Page<'_> {
-    /// Whether the row comes to hold its record in scope, which it did not before. Its record is then stored although it may be as it was:
-    /// another row of the same identity that takes it at this moment meets a conflict, and sees that this one holds it.
+    /// Whether the row's record is stored although it may be as it was, so that somebody else who is at it meets a conflict and looks again:
+    /// where the row comes to hold the record in scope, which it did not before, another row of the same identity that takes it at this moment;
+    /// where another state of the row was being applied, whoever has that still to store.
     pub(super) fn claims(&self, asked: &ToMerge<'_>, settled: &Settled) -> bool {
         let holds = |link: &Link| link.in_scope && link.platform_id() == settled.link.platform_id();
-        self.plan.object != Object::User && settled.link.in_scope && !asked.link.is_some_and(holds)
+        let comes = self.plan.object != Object::User
+            && settled.link.in_scope
+            && !asked.link.is_some_and(holds);
+        let is_at_another =
+            |link: &Link| !link.is_applied() && link.hash != Link::open_for(asked.theirs.hash);
+        comes || asked.link.is_some_and(is_at_another)
     }
 
     /// Lets the row's link name the record that is about to be stored, and say nothing of what the row says. Cut off before the link is stored
@@ -36,13 +43,24 @@ impl Page<'_> {
         self.put(asked, Link { hash, ..link }, aside).await
     }
 
-    /// Stores the row's link as it is for the time being.
+    /// Stores the row's link as it is for the time being. One that was stored already has to be there still: whoever stored another since the
+    /// record was read may have brought that up to a later state of the row.
     async fn put(&self, asked: &ToMerge<'_>, link: Link, aside: &mut Aside) -> Result<(), Error> {
+        let store = &self.job.ports.store;
         let stored = aside.intended.as_ref().or(asked.link);
         if stored == Some(&link) {
-            return Ok(());
+            let (connection, object) = (self.job.id(), self.plan.object);
+            let now = store.links(connection, object, &[link.zoho_id]).await?;
+            return match now.first() == Some(&link) {
+                true => Ok(()),
+                false => Err(port::Error::conflict(format!(
+                    "the link of {object}#{}",
+                    link.zoho_id
+                ))
+                .into()),
+            };
         }
-        self.job.ports.store.save_link_over(&link, stored).await?;
+        store.save_link_over(&link, stored).await?;
         aside.intended = Some(link);
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::row::Outgoing;
 use crate::run::Counters;
 
 use super::settle::Written;
-use super::waiting::{Ends, open_references, take_hidden, without};
+use super::waiting::{Named, Names, open_references, take_hidden, without};
 use super::{CREATING, GROUP, Push, Sending};
 
 /// What came of trying to create some records.
@@ -49,7 +49,7 @@ impl Push<'_> {
             // Each round has fewer: what was released is not looked at again, parked records that are tried once more least of all.
             let ids = tried.deferred.into_iter().map(|record| record.id);
             let ids: Vec<PlatformId> = ids.filter(|id| !released.contains(id)).collect();
-            missing = self.waiting(&ids).await?;
+            missing = self.members(&ids).await?;
             missing.retain(|record| record.zoho_id.is_none());
         }
     }
@@ -132,8 +132,7 @@ impl Push<'_> {
             };
             let intended = match self.job.ports.store.save_record(intended).await {
                 Err(port::Error::Refused { .. }) => {
-                    let remedy = "the record is larger than the table takes together with what was tried before: shorten its texts";
-                    self.park(record.clone(), "TOO_LARGE", None, remedy).await?;
+                    self.park_too_large(record.clone()).await?;
                     continue;
                 }
                 saved => saved?,
@@ -250,31 +249,30 @@ impl Push<'_> {
         announce(job, object, due, &mut Counters::default()).await
     }
 
-    /// Looks at records none of which could go: parks those that name a record which is not on its way itself, and breaks a circle by
-    /// sending one of them without what it names, which follows as an update. Returns those about which that decided.
+    /// Looks at records none of which could go: parks those that name a record which is not on its way itself, and breaks a circle, whatever
+    /// objects are on it, by sending one of them without what it names, which follows as an update. Returns those about which that decided.
     async fn release(
         &self,
         deferred: &[Record],
         lease: &Lease<'_>,
     ) -> Result<BTreeSet<PlatformId>, Error> {
-        let together: BTreeSet<&PlatformId> = deferred.iter().map(|record| &record.id).collect();
+        let named = |record: &Record| (self.plan.object, record.id.clone());
+        let names = deferred.iter();
+        let names = names.map(|record| (named(record), open_references(record, &self.plan)));
+        let mut names: Names = names.collect();
+        let together: BTreeSet<Named> = names.keys().cloned().collect();
         let mut released = BTreeSet::new();
         let mut circle = None;
         for record in deferred {
             let open = open_references(record, &self.plan);
-            let among = |(object, id): &(_, PlatformId)| {
-                *object == self.plan.object && together.contains(id)
-            };
-            match self.ends(&open, among).await? {
-                Ends::Here => {}
-                Ends::OnTheirWay if open.iter().all(among) => {
-                    circle = circle.or(Some((record, open)));
-                }
-                Ends::OnTheirWay => {}
-                Ends::Missing(missing) => {
-                    released.insert(record.id.clone());
-                    self.park_missing(record.clone(), &missing).await?;
-                }
+            if self.goes_without(&named(record), &mut names).await? {
+                circle = circle.or(Some((record, open)));
+                continue;
+            }
+            let among = |end: &Named| together.contains(end);
+            if let Some(missing) = self.missing(&open, among).await? {
+                released.insert(record.id.clone());
+                self.park_missing(record.clone(), &missing).await?;
             }
         }
         match circle {

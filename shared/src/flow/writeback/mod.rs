@@ -335,14 +335,31 @@ impl<'a> Push<'a> {
             .chain(found)
             .collect();
         let ids: Vec<PlatformId> = linked.into_iter().collect();
-        let mut linked = self.waiting(&ids).await?;
+        let mut linked = self.members(&ids).await?;
         linked.retain(|record| record.zoho_id.is_some());
         let mut unsettled = Vec::new();
-        for group in linked.chunks(GROUP) {
+        let mut groups = linked.chunks(GROUP);
+        while let Some(group) = groups.next() {
             unsettled.extend(self.update(group.to_vec()).await?);
+            if self.tries == Tries::Waiting && self.job.must_hand_over() {
+                self.send_again(groups.flatten()).await?;
+                break;
+            }
         }
         self.look_again(&unsettled).await?;
         self.wake([unlinked, unanswered].concat()).await
+    }
+
+    /// Leaves records for which there is no time to another message.
+    async fn send_again(&self, records: impl Iterator<Item = &Record>) -> Result<(), Error> {
+        let left: Vec<_> = records
+            .map(|record| (record.object, record.id.clone()))
+            .collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let messages = push_messages(self.job.id(), &left);
+        Ok(self.job.ports.queue.send_writeback(&messages).await?)
     }
 
     async fn park_outside(&self, records: Vec<Record>) -> Result<(), Error> {
@@ -353,16 +370,19 @@ impl<'a> Push<'a> {
         Ok(())
     }
 
-    /// Writes the lines in the log of what went to Zoho lately: whoever brought it there may have been cut off between the records and their
-    /// lines, and then the message comes again.
+    /// Writes the lines in the log of what went to Zoho lately, or lost against it: whoever decided that may have been cut off between the
+    /// records and their lines, and then the message comes again.
     async fn tell_again(&self, records: &[Record]) -> Result<(), Error> {
-        let pushed = |record: &&Record| {
+        let decided = |record: &&Record| {
             let action = record.change.as_ref().map(|change| change.action);
-            matches!(action, Some(Action::Pushed | Action::CreatedInZoho))
+            matches!(
+                action,
+                Some(Action::Pushed | Action::CreatedInZoho | Action::Pulled)
+            )
         };
         let lines: Vec<Entry> = records
             .iter()
-            .filter(pushed)
+            .filter(decided)
             .filter_map(|record| self.job.late_line(record))
             .collect();
         if lines.is_empty() {
@@ -407,7 +427,7 @@ impl<'a> Push<'a> {
         outside_still.retain(|record| !self.is_member(record));
         self.park_outside(outside_still).await?;
         let (found, missing): (Vec<Record>, Vec<Record>) = self
-            .waiting(ids)
+            .members(ids)
             .await?
             .into_iter()
             .partition(|record| record.zoho_id.is_some());
@@ -428,6 +448,13 @@ impl<'a> Push<'a> {
     async fn waiting(&self, ids: &[PlatformId]) -> Result<Vec<Record>, Error> {
         let mut records = self.records(ids).await?;
         records.retain(|record| self.waits(record));
+        Ok(records)
+    }
+
+    /// Those that may be written. One that left the segments since it was looked at has the message of that edit, which parks it.
+    async fn members(&self, ids: &[PlatformId]) -> Result<Vec<Record>, Error> {
+        let mut records = self.waiting(ids).await?;
+        records.retain(|record| self.is_member(record));
         Ok(records)
     }
 

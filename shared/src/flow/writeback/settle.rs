@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::flow::apply::{Meanwhile, Relinked, save_links};
+use crate::flow::apply::{Meanwhile, Relinked, save_links, save_links_unless_taken};
 use crate::flow::{Error, alarm, reading};
 use crate::hash;
 use crate::identifier::{PlatformId, ZohoId};
@@ -12,7 +12,7 @@ use crate::merge::settle;
 use crate::outgoing;
 use crate::port::{self, WriteRefusal};
 use crate::record::{Action, Change, Link, Parked, Record};
-use crate::value::Fields;
+use crate::value::{Fields, Value};
 
 use super::waiting::take_hidden;
 use super::{ATTEMPTS, Push};
@@ -24,16 +24,46 @@ pub(super) struct Written {
     pub(super) fields: Fields,
 }
 
+/// What became of a record that was to be stored after its write.
+enum Stored {
+    /// It is.
+    Settled(Record),
+    /// Somebody else wrote it meanwhile.
+    Meanwhile(Record),
+    /// The same, and it is no more the Zoho record that was written: what is still to be said of it is said of another one.
+    Parted,
+    /// The table does not take it.
+    Parked,
+}
+
 impl Push<'_> {
-    /// Settles what was written with what Zoho made of it, so that the next pull sees nothing new (P5, W8).
+    /// Settles what was written with what Zoho made of it, so that the next pull sees nothing new (P5, W8). What somebody else wrote meanwhile is
+    /// read once more, from both sides: that one may have brought it up to a later state of the row.
     pub(super) async fn read_back(
+        &self,
+        mut written: Vec<Written>,
+        action: Action,
+    ) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS {
+            if written.is_empty() {
+                return Ok(());
+            }
+            written = self.read_back_once(written, action).await?;
+        }
+        match written.first() {
+            None => Ok(()),
+            Some(Written { record, .. }) => {
+                Err(port::Error::conflict(format!("{} {}", record.object, record.id)).into())
+            }
+        }
+    }
+
+    /// Returns what somebody else wrote meanwhile, as it is now.
+    async fn read_back_once(
         &self,
         written: Vec<Written>,
         action: Action,
-    ) -> Result<(), Error> {
-        if written.is_empty() {
-            return Ok(());
-        }
+    ) -> Result<Vec<Written>, Error> {
         let job = self.job;
         let ids: Vec<ZohoId> = written.iter().map(|written| written.zoho_id).collect();
         let rows = self.read(&ids).await?.rows;
@@ -42,42 +72,62 @@ impl Push<'_> {
             let theirs = rows.get(&written.zoho_id);
             (written.zoho_id, written.record.id.clone(), theirs)
         });
-        let opened = self.open_links(&named.collect::<Vec<_>>()).await?;
+        let (opened, taken) = self.open_links(&named.collect::<Vec<_>>()).await?;
         let mut links = Vec::new();
         let mut entries = Vec::new();
         let mut touched = BTreeSet::new();
-        for Written {
-            record,
-            zoho_id,
-            mut fields,
-        } in written
-        {
-            // Zoho ignored what was hidden by the time of the write.
-            take_hidden(&mut fields, &self.plan, &hidden);
-            let theirs = rows.get(&zoho_id);
-            touched.extend(job.calculations.plan.touched(&record));
-            let Some(saved) = self
-                .save_settled(&record, zoho_id, &fields, theirs, action)
-                .await?
-            else {
-                entries.push(self.parted(&record, zoho_id));
+        let mut again = Vec::new();
+        for mut written in written {
+            if taken.contains(&written.zoho_id) {
+                again.push(written);
                 continue;
-            };
-            entries.extend(Entry::of_change(&saved, job.retention()));
-            touched.extend(job.calculations.plan.touched(&saved));
-            links.extend(theirs.map(|theirs| (zoho_id, saved.id, theirs)));
+            }
+            // Zoho ignored what was hidden by the time of the write.
+            take_hidden(&mut written.fields, &self.plan, &hidden);
+            let theirs = rows.get(&written.zoho_id);
+            touched.extend(job.calculations.plan.touched(&written.record));
+            match self.save_settled(&written, theirs, action).await? {
+                Stored::Settled(saved) => {
+                    entries.extend(Entry::of_change(&saved, job.retention()));
+                    touched.extend(job.calculations.plan.touched(&saved));
+                    links.extend(theirs.map(|theirs| (written.zoho_id, saved.id, theirs)));
+                }
+                Stored::Meanwhile(record) => {
+                    // What somebody else's merge decided of a field since is not taken back.
+                    let before = written.record.base;
+                    written.fields.retain(|name, _| {
+                        let base =
+                            |fields: &Fields| fields.get(name).cloned().unwrap_or(Value::Null);
+                        base(&record.base).same(&base(&before))
+                    });
+                    again.push(Written {
+                        record,
+                        zoho_id: written.zoho_id,
+                        fields: written.fields,
+                    });
+                }
+                Stored::Parted => entries.push(
+                    self.only_in_zoho(&written, "when it was this record's; by now it is not"),
+                ),
+                Stored::Parked => entries.push(self.only_in_zoho(
+                    &written,
+                    "and the table does not take the record as it is there",
+                )),
+            }
         }
         job.ports.store.write(&entries).await?;
         job.calculations.mark(touched).await?;
-        self.settle_links(opened, &links).await
+        self.settle_links(opened, &links).await?;
+        Ok(again)
     }
 
     /// Lets the links of records that are about to be stored say nothing of what their rows say, unless they say it already: cut off before the
-    /// links are settled, a row that says again what it said before would count as applied. Returns the links that are to be settled.
+    /// links are settled, a row that says again what it said before would count as applied. Returns the links that are to be settled, and the rows
+    /// at which somebody else is: what they say now may be applied already, and their records are not to be stored by what was read.
     async fn open_links(
         &self,
         named: &[(ZohoId, PlatformId, Option<&Theirs>)],
-    ) -> Result<Vec<Link>, Error> {
+    ) -> Result<(Vec<Link>, BTreeSet<ZohoId>), Error> {
         let (job, object) = (self.job, self.plan.object);
         let ids: Vec<ZohoId> = named.iter().map(|(zoho_id, ..)| *zoho_id).collect();
         let stored = job.ports.store.links(job.id(), object, &ids).await?;
@@ -107,8 +157,9 @@ impl Push<'_> {
                 over: Some(link),
             });
         }
-        save_links(job, opening, Meanwhile::Stays).await?;
-        Ok(opened)
+        let taken = save_links_unless_taken(job, &opening).await?;
+        opened.retain(|link| !taken.contains(&link.zoho_id));
+        Ok((opened, taken))
     }
 
     /// Lets the links that were opened say that these rows were applied, unless somebody else is at a row by now. A row whose external id was
@@ -137,57 +188,62 @@ impl Push<'_> {
         save_links(self.job, relinked.collect(), Meanwhile::Stays).await
     }
 
-    /// Stores a record as it is after the write; none: meanwhile it was parted from the Zoho record that was written, so that what is still
-    /// to be said of it is said of another one.
+    /// Stores a record as it is after the write.
     async fn save_settled(
         &self,
-        written: &Record,
-        zoho_id: ZohoId,
-        fields: &Fields,
+        written: &Written,
         theirs: Option<&Theirs>,
         action: Action,
-    ) -> Result<Option<Record>, Error> {
-        let store = &self.job.ports.store;
-        let object = self.plan.object;
-        let mut record = written.clone();
-        for _ in 0..ATTEMPTS {
-            if record.zoho_id != written.zoho_id && record.zoho_id != Some(zoho_id) {
-                return Ok(None);
+    ) -> Result<Stored, Error> {
+        let (store, object) = (&self.job.ports.store, self.plan.object);
+        let before = &written.record;
+        let record = Record {
+            zoho_id: Some(written.zoho_id),
+            ..before.clone()
+        };
+        let moment = self.job.moment();
+        let settled = settle(
+            &record,
+            &written.fields,
+            theirs,
+            &self.plan,
+            &moment,
+            action,
+        );
+        match store.save_record(settled).await {
+            Ok(saved) => Ok(Stored::Settled(saved)),
+            Err(port::Error::Conflict { .. }) => {
+                let ids = std::slice::from_ref(&record.id);
+                let fresh = store.records(self.job.id(), object, ids).await?.pop();
+                let fresh = fresh
+                    .ok_or_else(|| port::Error::conflict(format!("{object} {}", record.id)))?;
+                let is_parted =
+                    fresh.zoho_id != before.zoho_id && fresh.zoho_id != Some(written.zoho_id);
+                Ok(match is_parted {
+                    true => Stored::Parted,
+                    false => Stored::Meanwhile(fresh),
+                })
             }
-            record.zoho_id = Some(zoho_id);
-            let moment = self.job.moment();
-            let settled = settle(&record, fields, theirs, &self.plan, &moment, action);
-            match store.save_record(settled).await {
-                Ok(saved) => return Ok(Some(saved)),
-                Err(port::Error::Conflict { .. }) => {
-                    let fresh = store
-                        .records(self.job.id(), object, std::slice::from_ref(&record.id))
-                        .await?
-                        .pop();
-                    record = fresh
-                        .ok_or_else(|| port::Error::conflict(format!("{object} {}", record.id)))?;
-                }
-                Err(error) => return Err(error.into()),
+            Err(port::Error::Refused { .. }) => {
+                self.park_too_large(record).await?;
+                Ok(Stored::Parked)
             }
+            Err(error) => Err(error.into()),
         }
-        Err(port::Error::conflict(format!("{object} {}", record.id)).into())
     }
 
-    /// The line in the log about a write to a Zoho record that is another record's, or nobody's, by now.
-    fn parted(&self, record: &Record, zoho_id: ZohoId) -> Entry {
+    /// The line in the log about a write of which the platform's record does not tell.
+    fn only_in_zoho(&self, written: &Written, why: &str) -> Entry {
         let job = self.job;
         let now = job.ports.clock.now();
+        let Written {
+            record,
+            zoho_id,
+            fields,
+        } = written;
         let subject = format!("{}#{zoho_id}", self.plan.object);
-        let reason = format!(
-            "{} was written to the Zoho record when it was {}'s; by now it is not",
-            record
-                .pending
-                .keys()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", "),
-            record.id
-        );
+        let names: Vec<String> = fields.keys().map(ToString::to_string).collect();
+        let reason = format!("{} was written to the Zoho record, {why}", names.join(", "));
         let note = Entry::note(
             job.id().clone(),
             now,
@@ -200,57 +256,78 @@ impl Push<'_> {
         Entry {
             object: Some(self.plan.object),
             record: Some(record.id.clone()),
-            zoho_id: Some(zoho_id),
+            zoho_id: Some(*zoho_id),
             direction: Some(Direction::Push),
             run: job.run.clone(),
             ..note
         }
     }
 
-    /// Stores a record whose edits need no write any more.
+    /// Stores a record whose edits need no write any more; none if the table does not take it, and they are parked.
     pub(super) async fn save_merged(
         &self,
-        record: Record,
+        before: Record,
+        merged: Record,
         changed: bool,
         theirs: &Theirs,
-    ) -> Result<Record, Error> {
-        let (kept, opened) = self.keep_decided(record, changed, theirs).await?;
+    ) -> Result<Option<Record>, Error> {
+        let kept = self.keep_decided(before, merged, changed, theirs).await?;
+        let Some((kept, opened)) = kept else {
+            return Ok(None);
+        };
         if let Some(zoho_id) = kept.zoho_id.filter(|_| changed) {
             self.settle_links(opened, &[(zoho_id, kept.id.clone(), theirs)])
                 .await?;
         }
-        Ok(kept)
+        Ok(Some(kept))
     }
 
     /// Stores what a merge decided, if it changed the record, with its line in the log: whatever becomes of the edits that are left, nobody could
     /// tell afterwards what lost against them (W4). Returns the record with nothing left to say of its last change, and its link if that was
-    /// opened for it.
+    /// opened for it; none if the table does not take it, and its edits are parked as they were before.
     pub(super) async fn keep_decided(
         &self,
-        record: Record,
+        before: Record,
+        merged: Record,
         changed: bool,
         theirs: &Theirs,
-    ) -> Result<(Record, Vec<Link>), Error> {
+    ) -> Result<Option<(Record, Vec<Link>)>, Error> {
         let told = |record| Record {
             change: None,
             ..record
         };
         if !changed {
-            return Ok((told(record), Vec::new()));
+            return Ok(Some((told(merged), Vec::new())));
         }
         let job = self.job;
-        let opened = match record.zoho_id {
+        let (opened, taken) = match merged.zoho_id {
             Some(zoho_id) => {
-                self.open_links(&[(zoho_id, record.id.clone(), Some(theirs))])
+                self.open_links(&[(zoho_id, merged.id.clone(), Some(theirs))])
                     .await?
             }
-            None => Vec::new(),
+            None => (Vec::new(), BTreeSet::new()),
         };
-        let saved = job.ports.store.save_record(record).await?;
+        if let Some(id) = taken.first() {
+            return Err(port::Error::conflict(format!("the link of {id}")).into());
+        }
+        let saved = match job.ports.store.save_record(merged).await {
+            Err(port::Error::Refused { .. }) => {
+                self.park_too_large(before).await?;
+                return Ok(None);
+            }
+            saved => saved?,
+        };
         let entry = Entry::of_change(&saved, job.retention());
         job.ports.store.write(entry.as_slice()).await?;
         job.calculations.note([&saved]).await?;
-        Ok((told(saved), opened))
+        Ok(Some((told(saved), opened)))
+    }
+
+    /// Parks a record that the table does not take together with what Zoho has of it, or with what was tried.
+    pub(super) async fn park_too_large(&self, record: Record) -> Result<(), Error> {
+        let remedy = "the record is larger than the table takes together with what Zoho has of it, or with what was tried before: shorten its texts, \
+                      or map fewer";
+        self.park(record, "TOO_LARGE", None, remedy).await
     }
 
     pub(super) async fn park_refused(
@@ -310,6 +387,14 @@ impl Push<'_> {
             }
             // It was edited meanwhile: the edit's own message has it looked at again.
             Err(port::Error::Conflict { .. }) => Ok(()),
+            // The table has room for the record and none for the reason: that must not hold up its neighbours.
+            Err(error @ port::Error::Refused { .. }) => {
+                if !quiet {
+                    alarm::edit_parked(job.id(), self.plan.object, code);
+                }
+                tracing::warn!(connection.id = %job.id(), object = %self.plan.object, code, error = %error, "an edit waits, and its record has no room for the reason");
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -124,7 +124,7 @@ impl Push<'_> {
                 unsettled.extend(changed);
                 return Ok(unsettled);
             }
-            group = self.waiting(&changed).await?;
+            group = self.members(&changed).await?;
             if group.is_empty() {
                 return Ok(unsettled);
             }
@@ -158,9 +158,10 @@ impl Push<'_> {
                     unsettled.push(record.id);
                 }
                 Ok(out) if !out.is_empty() => {
-                    let (record, _) = self
-                        .keep_decided(merged.record, merged.changed, theirs)
+                    let kept = self
+                        .keep_decided(record, merged.record, merged.changed, theirs)
                         .await?;
+                    let Some((record, _)) = kept else { continue };
                     sending.push(Sending {
                         parked: record.parked.clone(),
                         record,
@@ -170,9 +171,11 @@ impl Push<'_> {
                 }
                 Ok(_) | Err(Unsendable::NotInZoho { .. }) => {
                     let kept = self
-                        .save_merged(merged.record, merged.changed, theirs)
+                        .save_merged(record, merged.record, merged.changed, theirs)
                         .await?;
-                    self.park_stuck(kept, &open, &hidden).await?;
+                    if let Some(kept) = kept {
+                        self.park_stuck(kept, &open, &hidden).await?;
+                    }
                 }
             }
         }
@@ -260,7 +263,7 @@ impl Push<'_> {
         let half = sending.split_off(sending.len() / 2);
         for part in [sending, half] {
             let ids = ids_of(part.iter().map(|sending| &sending.record));
-            let records = self.waiting(&ids).await?;
+            let records = self.members(&ids).await?;
             unsettled.extend(Box::pin(self.update(records)).await?);
         }
         Ok(unsettled)

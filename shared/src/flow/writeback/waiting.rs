@@ -26,18 +26,14 @@ const HIDDEN: &str = "FIELD_HIDDEN";
 /// the next full sync find the others.
 const LOOKED_THROUGH: usize = 500;
 
-/// A record by object and platform id.
-type Named = (Object, PlatformId);
+/// How many records are followed, each to those that it names, to see whether they lead back to one.
+const FOLLOWED: usize = 200;
 
-/// How the records stand that one names.
-pub(super) enum Ends {
-    /// Zoho has them all.
-    Here,
-    /// Those that Zoho lacks are on their way.
-    OnTheirWay,
-    /// This one is not.
-    Missing(Named),
-}
+/// A record by object and platform id.
+pub(super) type Named = (Object, PlatformId);
+
+/// What records name that Zoho does not have yet, as far as somebody looked.
+pub(super) type Names = BTreeMap<Named, Vec<Named>>;
 
 /// The record of the platform that a reference names.
 fn named(reference: &Reference) -> Option<Named> {
@@ -124,25 +120,69 @@ impl Push<'_> {
         Ok(store.records(self.job.id(), object, ids).await?.pop())
     }
 
-    /// How records stand; those that are `among` the ones being sent are on their way.
-    pub(super) async fn ends(
+    /// The first of these that is neither in Zoho nor on its way there; those that are `among` the ones being sent are on their way.
+    pub(super) async fn missing(
         &self,
         named: &[Named],
         among: impl Fn(&Named) -> bool,
-    ) -> Result<Ends, Error> {
-        let mut ends = Ends::Here;
+    ) -> Result<Option<Named>, Error> {
         for end in named {
-            if !among(end) {
-                let found = self.one(end.0, &end.1).await?;
-                match found {
-                    Some(found) if found.zoho_id.is_some() => continue,
-                    Some(found) if found.wants_push() => {}
-                    _ => return Ok(Ends::Missing(end.clone())),
-                }
+            if among(end) {
+                continue;
             }
-            ends = Ends::OnTheirWay;
+            let found = self.one(end.0, &end.1).await?;
+            if !found.is_some_and(|found| found.zoho_id.is_some() || found.wants_push()) {
+                return Ok(Some(end.clone()));
+            }
         }
-        Ok(ends)
+        Ok(None)
+    }
+
+    /// Whether a record goes without what it names, because all of that waits for the record itself. Of such a circle those go first on whose
+    /// object the others depend: what belongs to an account is not created without it.
+    pub(super) async fn goes_without(
+        &self,
+        record: &Named,
+        names: &mut Names,
+    ) -> Result<bool, Error> {
+        let open = names.get(record).cloned().unwrap_or_default();
+        for end in open {
+            if end.0 < record.0 || !self.leads(end, record, names).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether one record leads to another, over such as Zoho does not have yet.
+    async fn leads(&self, from: Named, to: &Named, names: &mut Names) -> Result<bool, Error> {
+        let mut followed = BTreeSet::new();
+        let mut next = vec![from];
+        while let Some(named) = next.pop() {
+            if named == *to {
+                return Ok(true);
+            }
+            if followed.len() == FOLLOWED || !followed.insert(named.clone()) {
+                continue;
+            }
+            let open = match names.remove(&named) {
+                Some(open) => open,
+                None => self.open_of(&named).await?,
+            };
+            next.extend(open.iter().cloned());
+            names.insert(named, open);
+        }
+        Ok(false)
+    }
+
+    /// What a record names that Zoho does not have yet; nothing where Zoho has the record itself.
+    async fn open_of(&self, (object, id): &Named) -> Result<Vec<Named>, Error> {
+        let found = self.one(*object, id).await?;
+        let Some(found) = found.filter(|found| found.zoho_id.is_none()) else {
+            return Ok(Vec::new());
+        };
+        let found = self.fill_references(found).await?;
+        Ok(open_references(&found, &self.job.plan(*object)))
     }
 
     pub(super) async fn park_missing(&self, record: Record, missing: &Named) -> Result<(), Error> {
@@ -161,7 +201,7 @@ impl Push<'_> {
         open: &[Named],
         hidden: &BTreeSet<String>,
     ) -> Result<(), Error> {
-        if let Ends::Missing(missing) = self.ends(open, |_| false).await? {
+        if let Some(missing) = self.missing(open, |_| false).await? {
             return self.park_missing(record, &missing).await;
         }
         let pushes = |name| self.plan.field(name).is_some_and(|mapped| mapped.pushes);

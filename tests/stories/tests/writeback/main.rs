@@ -8,12 +8,15 @@
 mod batches;
 mod conflicts;
 mod creation;
+mod dependants;
 mod order;
 mod parking;
 mod refused;
 mod segments;
 mod tasks;
+mod too_large;
 mod unanswered;
+mod untimed;
 
 use serde_json::{Value, json};
 use stories::Story;

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use stories::name;
+use tandem::message::Writeback;
 use tandem::object::Object;
 
 use super::*;
@@ -86,6 +87,56 @@ async fn accounts_that_are_each_others_parents_go_all_the_same() {
     let first = named(&story, "Accounts", "External_ID", "A-1st");
     assert_eq!(first["Parent_Account"]["id"], second["id"]);
     assert_silent(&story).await;
+}
+
+#[tokio::test]
+async fn an_account_and_its_contact_that_name_each_other_go_whichever_is_looked_at_first() {
+    let mut settings = creating();
+    let account = &mut settings["objects"]["account"];
+    account["custom_fields"]["main_contact"] = json!({ "reference": "contact" });
+    let main = json!({ "zoho": "Billing_Contact", "platform": "main_contact", "editable": true });
+    account["mappings"].as_array_mut().unwrap().push(main);
+    let id = "new@example.com";
+    for order in [
+        [Object::Account, Object::Contact],
+        [Object::Contact, Object::Account],
+    ] {
+        let story = synced(settings.clone()).await;
+        for (object, id, fields) in [
+            (Object::Contact, id, json!({ "last_name": "New" })),
+            (
+                Object::Account,
+                "A-new",
+                json!({ "name": "New", "main_contact": id }),
+            ),
+            (Object::Contact, id, json!({ "account": "A-new" })),
+        ] {
+            let answer = story.submit(object, id, fields).await.unwrap();
+            assert!(answer.accepted, "{answer:?}");
+        }
+        for object in order {
+            let is_about = |message: &Writeback| matches!(message, Writeback::Push { object: of, .. } if *of == object);
+            let held = story.world.queue.writeback.take_where(is_about).unwrap();
+            story.handle_writeback(&held.message).await.unwrap();
+        }
+        story.deliver().await.unwrap();
+        story.pass(tandem::connection::ROUTINE_INTERVAL);
+        story.tick().await.unwrap();
+        let account = named(&story, "Accounts", "External_ID", "A-new");
+        let contact = named(&story, "Contacts", "Email", id);
+        assert_eq!(account["Billing_Contact"]["id"], contact["id"], "{order:?}");
+        assert_eq!(contact["Account_Name"]["id"], account["id"], "{order:?}");
+        for (object, id) in [(Object::Account, "A-new"), (Object::Contact, id)] {
+            let record = story.record(object, id).await.unwrap();
+            assert!(
+                record.pending.is_empty() && record.parked.is_none(),
+                "{record:?}"
+            );
+        }
+        // What other accounts name came after them, which the next full sync takes note of.
+        story.full_sync().await.unwrap();
+        assert_silent(&story).await;
+    }
 }
 
 #[tokio::test]
