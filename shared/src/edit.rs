@@ -217,6 +217,21 @@ fn value_of(
     }
     let value = Value::from_json(kind, json)
         .map_err(|mismatch| Problem::field(name, mismatch.to_string()))?;
+    if before.zoho_id.is_none()
+        && let Some(mapped) = mapped.filter(|mapped| plan.renames(&before.id, mapped, &value))
+    {
+        let remedy = match plan.identity_of(&value) {
+            Some(other) => format!("edit the {object} {other} instead"),
+            None => "leave the field out".to_owned(),
+        };
+        return Err(Problem::field(
+            name,
+            format!(
+                "{object}s are known by {}, and a new one has its own id there, {}: {remedy}",
+                mapped.zoho, before.id
+            ),
+        ));
+    }
     Ok((value, pushes))
 }
 
@@ -322,6 +337,30 @@ mod tests {
         let pending = &record.pending[&tier];
         assert_eq!(pending.value, text("Gold"));
         assert_eq!(pending.replaced, [text("Silver"), text("Bronze")]);
+    }
+
+    #[test]
+    fn a_record_that_zoho_does_not_have_takes_no_identity_but_its_own() {
+        let accepts = |key: &str, zoho_id: Option<&str>, email: serde_json::Value| {
+            let settings: Settings = serde_json::from_value(json!({
+                "contact_external_id": key, "core_writeback": true,
+                "objects": {"contact": {"mappings": [{"zoho": "Email", "platform": "email", "editable": true}]}}
+            }))
+            .unwrap();
+            let plan = FieldPlan::compile(&settings, Object::Contact);
+            let contact = Record {
+                id: "ann@example.com".parse().unwrap(),
+                zoho_id: zoho_id.and_then(|id| id.parse().ok()),
+                ..linked(Object::Contact)
+            };
+            let edit = edit(json!({ "email": email }));
+            accept(&contact, &edit, moment().now, &plan, &settings, &moment()).is_ok()
+        };
+        assert!(accepts("Email", None, json!("Ann@Example.com ")));
+        assert!(!accepts("Email", None, json!("bob@example.com")));
+        assert!(!accepts("Email", None, json!(null)));
+        assert!(accepts("Email", Some("1"), json!("bob@example.com")));
+        assert!(accepts("Key", None, json!("bob@example.com")));
     }
 
     #[test]

@@ -280,17 +280,34 @@ impl FieldPlan {
     /// The row's identity on the platform; none: it lacks an external id.
     #[must_use]
     pub fn identify(&self, row: &Row) -> Option<PlatformId> {
-        let text = |field: &ZohoField| {
-            convert::pull(FieldType::Text, row, field.as_str())
-                .ok()?
-                .as_text()
-                .map(|text| text.trim().to_owned())
+        match self.identity_field() {
+            Some(field) => {
+                self.identity_of(&convert::pull(FieldType::Text, row, field.as_str()).ok()?)
+            }
+            None => Some(PlatformId::of_zoho(row.id)),
+        }
+    }
+
+    /// The identity that a value of the field gives which identifies a record; none: it gives none.
+    #[must_use]
+    pub fn identity_of(&self, value: &Value) -> Option<PlatformId> {
+        let text = match value {
+            Value::Text(text) => text.clone(),
+            Value::Integer(number) => number.to_string(),
+            Value::Decimal(number) => number.to_string(),
+            _ => return None,
         };
         match &self.identity {
-            Identity::Field(field) => text(field)?.parse().ok(),
-            Identity::FoldedField(field) => fold(&text(field)?).parse().ok(),
-            Identity::Own => Some(PlatformId::of_zoho(row.id)),
+            Identity::Field(_) => text.trim().parse().ok(),
+            Identity::FoldedField(_) => fold(&text).parse().ok(),
+            Identity::Own => None,
         }
+    }
+
+    /// Whether a value of a mapping would make a record that Zoho does not have yet another one there than it is here.
+    #[must_use]
+    pub fn renames(&self, id: &PlatformId, mapped: &Mapped, value: &Value) -> bool {
+        self.identity_field() == Some(&mapped.zoho) && self.identity_of(value).as_ref() != Some(id)
     }
 
     /// Which record a row is: `own` is what the row says, `linked` what its link says. A link decides where the identity is the platform's

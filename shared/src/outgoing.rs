@@ -54,7 +54,7 @@ pub fn update(push: &Fields, theirs: &Theirs, plan: &FieldPlan) -> Result<Outgoi
     Ok(out)
 }
 
-/// A new record with every mapped value it has, and what identifies it.
+/// A new record with every mapped value it has, and what identifies it: its id, whatever else is said.
 ///
 /// # Errors
 /// When a value refers to a record that Zoho does not have yet.
@@ -77,7 +77,7 @@ pub fn creation(
         else {
             continue;
         };
-        if mapped.platform.as_str() == "closed_at" {
+        if mapped.platform.as_str() == "closed_at" || plan.renames(&record.id, mapped, value) {
             continue;
         }
         written.insert(mapped.platform.clone(), value.clone());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::identifier::{PlatformId, ZohoId};
-use crate::mapping::FieldPlan;
+use crate::mapping::{FieldPlan, Identity};
 use crate::object::Object;
 use crate::record::{CLOCK_SKEW, Dependants, Link, Record, Standing};
 use crate::row::Row;
@@ -13,13 +13,16 @@ use crate::run::Counters;
 use crate::select::{IN_VALUES, PAGE_ROWS, Which};
 use crate::value::{Fields, Value};
 
-use super::apply::{Mode, apply};
+use super::apply::{Meanwhile, Mode, Relinked, apply, save_links};
 use super::job::Job;
 use super::routine::announce;
 use super::{Error, reading};
 
-/// How many records with waiting edits are looked through for unanswered creations.
-const WAITING: usize = 1_000;
+/// How many records with waiting edits are looked through for unanswered creations, for each page of rows.
+const WAITING: usize = 10_000;
+
+/// How many of them are read together.
+const READ_TOGETHER: usize = 1_000;
 
 /// Finds records in Zoho that are these, and ties them together. Accounts and contacts are found by their external id, tasks by the mark that
 /// the settings name, or by what was sent if a creation was tried before. Returns the rows found by their identity: a record of this
@@ -78,10 +81,16 @@ pub async fn look(
     tie_unanswered(job, plan, &rows, records).await?;
     let applied = apply(job, plan, &rows, None, Mode::Routine).await?;
     announce(job, plan.object, applied.announce, &mut Counters::default()).await?;
-    let found = rows
+    let identified = rows
         .iter()
         .filter_map(|row| Some((plan.identify(row)?, row.id)));
-    Ok(found.collect())
+    // A task's row does not say whose it is: its link does.
+    let ids: Vec<ZohoId> = rows.iter().map(|row| row.id).collect();
+    let links = job.ports.store.links(job.id(), plan.object, &ids).await?;
+    let linked = links
+        .iter()
+        .filter_map(|link| Some((link.platform_id()?.clone(), link.zoho_id)));
+    Ok(identified.chain(linked).collect())
 }
 
 /// Ties rows to the records whose creation got no answer, wherever they are: what Tandem made itself is found again even if it is outside of
@@ -92,23 +101,51 @@ async fn tie_unanswered(
     rows: &[Row],
     records: &[Record],
 ) -> Result<(), Error> {
-    let mut unanswered: BTreeMap<&PlatformId, &Record> = records
-        .iter()
-        .filter(|record| record.create_intent.is_some())
-        .map(|record| (&record.id, record))
-        .collect();
-    if unanswered.is_empty() {
+    if records.iter().all(|record| record.create_intent.is_none()) {
         return Ok(());
     }
+    let store = &job.ports.store;
     let ids: Vec<ZohoId> = rows.iter().map(|row| row.id).collect();
-    let links = job.ports.store.links(job.id(), plan.object, &ids).await?;
-    let known: BTreeSet<ZohoId> = links.into_iter().map(|link| link.zoho_id).collect();
-    let mut tied = Vec::new();
-    for row in rows.iter().filter(|row| !known.contains(&row.id)) {
-        let found = plan.identify(row).and_then(|id| unanswered.remove(&id));
-        tied.extend(found.map(|record| link(job, plan.object, row.id, &record.id)));
+    let links = store.links(job.id(), plan.object, &ids).await?.into_iter();
+    let links: BTreeMap<ZohoId, Link> = links.map(|link| (link.zoho_id, link)).collect();
+    let tied = ties(job, plan, rows.iter(), &links, records);
+    save_links(job, tied, Meanwhile::Stays).await
+}
+
+/// The links that tie rows without one to the records whose creation left them: no row to several records, and no record to several rows.
+fn ties<'a>(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    rows: impl Iterator<Item = &'a Row>,
+    links: &BTreeMap<ZohoId, Link>,
+    records: &[Record],
+) -> Vec<Relinked> {
+    // What a link names already is found.
+    let mut taken: BTreeSet<&PlatformId> = links.values().filter_map(Link::platform_id).collect();
+    let mut ties = Vec::new();
+    for row in rows.filter(|row| !links.contains_key(&row.id)) {
+        let mut records = records.iter();
+        let found = records
+            .find(|record| !taken.contains(&record.id) && is_left_by(job, plan, record, row));
+        if let Some(record) = found {
+            taken.insert(&record.id);
+            ties.push(Relinked {
+                link: link(job, plan.object, row.id, &record.id),
+                over: None,
+            });
+        }
     }
-    Ok(job.ports.store.save_links(&tied).await?)
+    ties
+}
+
+/// Whether a row is what an unanswered creation of a record left.
+fn is_left_by(job: &Job<'_>, plan: &FieldPlan, record: &Record, row: &Row) -> bool {
+    match plan.identity {
+        Identity::Own => is_of_intent(job, record, row),
+        Identity::Field(_) | Identity::FoldedField(_) => {
+            record.create_intent.is_some() && plan.identify(row).as_ref() == Some(&record.id)
+        }
+    }
 }
 
 async fn by_text(
@@ -249,47 +286,37 @@ pub(super) async fn adopt_unanswered(
     if plan.object != Object::Task || rows.iter().all(|row| links.contains_key(&row.id)) {
         return Ok(links);
     }
-    let pending = job
-        .ports
-        .store
-        .pending(job.id(), job.ports.clock.now(), WAITING)
-        .await?;
-    let ids: Vec<PlatformId> = pending
-        .into_iter()
-        .filter(|(object, _)| *object == Object::Task)
-        .map(|(_, id)| id)
-        .collect();
-    let records = job
-        .ports
-        .store
-        .records(job.id(), Object::Task, &ids)
-        .await?;
-    let unanswered: Vec<Record> = records
-        .into_iter()
-        .filter(|record| record.create_intent.is_some() && record.zoho_id.is_none())
-        .collect();
+    let unanswered = unanswered(job).await?;
     let marked = marked(job, plan, &unanswered).await?;
-    // What a link of the page names already is found.
-    let named: BTreeSet<PlatformId> = links
-        .values()
-        .filter_map(Link::platform_id)
-        .cloned()
-        .collect();
-    let mut taken: BTreeSet<&PlatformId> = named.iter().collect();
-    let mut adopted = Vec::new();
-    for row in rows.iter().filter(|row| !links.contains_key(&row.id)) {
-        let row = marked.get(&row.id).unwrap_or(row);
-        let found = unanswered
+    let rows = rows.iter().map(|row| marked.get(&row.id).unwrap_or(row));
+    let adopted = ties(job, plan, rows, &links, &unanswered);
+    links.extend(
+        adopted
             .iter()
-            .find(|record| !taken.contains(&record.id) && is_of_intent(job, record, row));
-        if let Some(record) = found {
-            taken.insert(&record.id);
-            adopted.push(link(job, plan.object, row.id, &record.id));
-        }
-    }
-    job.ports.store.save_links(&adopted).await?;
-    links.extend(adopted.into_iter().map(|link| (link.zoho_id, link)));
+            .map(|tie| (tie.link.zoho_id, tie.link.clone())),
+    );
+    save_links(job, adopted, Meanwhile::Conflicts).await?;
     Ok(links)
+}
+
+/// The platform's own tasks whose creation got no answer.
+async fn unanswered(job: &Job<'_>) -> Result<Vec<Record>, Error> {
+    let store = &job.ports.store;
+    let now = job.ports.clock.now();
+    let pending = store.pending(job.id(), now, WAITING).await?.into_iter();
+    let tasks = pending.filter(|(object, _)| *object == Object::Task);
+    let ids: Vec<PlatformId> = tasks.map(|(_, id)| id).collect();
+    let mut unanswered = Vec::new();
+    for ids in ids.chunks(READ_TOGETHER) {
+        let records = store
+            .records(job.id(), Object::Task, ids)
+            .await?
+            .into_iter();
+        unanswered.extend(
+            records.filter(|record| record.create_intent.is_some() && record.zoho_id.is_none()),
+        );
+    }
+    Ok(unanswered)
 }
 
 /// The rows with the marks of these records, where the settings name a mark: whoever syncs does not read it along.

@@ -459,6 +459,14 @@ impl Story {
         Ok(self.zoho.model().records(self.organisation, module, now)?)
     }
 
+    /// How often a module's records changed in Zoho.
+    ///
+    /// # Errors
+    /// When there is no such module.
+    pub fn changes(&self, module: &str) -> Result<u64> {
+        Ok(self.zoho.model().changes(self.organisation, module)?)
+    }
+
     /// One Zoho record as it is.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! Records that come into being in Zoho: looked for first, complete, once (W2, W6).
 
 use serde_json::json;
+use stories::{name, text};
 use tandem::object::Object;
+use tandem::port::Records as _;
 
 use super::*;
 
@@ -75,6 +77,32 @@ async fn what_zoho_has_already_is_found_and_not_doubled() {
     assert_eq!(story.row("Contacts", &contact).unwrap()["Phone"], "77");
     let record = story.record(Object::Contact, id).await.unwrap();
     assert_eq!(record.zoho_id.map(String::from), Some(contact));
+    assert_silent(&story).await;
+}
+
+#[tokio::test]
+async fn a_stored_contact_with_another_s_e_mail_is_created_with_its_own() {
+    let story = synced(creating()).await;
+    let (zoho, account) = one(&story, Object::Account);
+    let bob =
+        json!({ "Last_Name": "Bob", "Email": "bob@example.com", "Account_Name": { "id": zoho } });
+    story.zoho_creates("Contacts", &bob).unwrap();
+    let id = "ann@example.com";
+    let fields = json!({ "last_name": "Ann", "email": id, "account": account });
+    story.submit(Object::Contact, id, fields).await.unwrap();
+    let mut record = story.record(Object::Contact, id).await.unwrap();
+    let (email, other) = (name("email"), text("bob@example.com"));
+    record.pending.get_mut(&email).unwrap().value = other.clone();
+    record.fields.insert(email.clone(), other.clone());
+    story.world.store.save_record(record).await.unwrap();
+    story.deliver().await.unwrap();
+    assert_eq!(count(&story, "Contacts", "Email", id), 1);
+    assert_eq!(count(&story, "Contacts", "Email", "bob@example.com"), 1);
+    let record = story.record(Object::Contact, id).await.unwrap();
+    assert!(record.pending.is_empty(), "{record:?}");
+    assert_eq!(record.fields[&email], text(id));
+    assert_eq!(record.sources[&email].overruled, Some(other));
+    story.routine_sync().await.unwrap();
     assert_silent(&story).await;
 }
 

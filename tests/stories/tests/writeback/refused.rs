@@ -1,6 +1,7 @@
 //! What is never written is refused with its field and its reason (F2, F3, F9, F10).
 
 use serde_json::json;
+use stories::name;
 use tandem::object::Object;
 
 use super::*;
@@ -52,4 +53,34 @@ async fn each_kind_of_field_that_is_never_written_is_refused_by_name() {
             .accepted
     );
     assert_eq!(writes_since(&story, request).len(), 1);
+}
+
+#[tokio::test]
+async fn a_contact_that_zoho_does_not_have_is_given_no_other_s_e_mail() {
+    let mut settings = editable_and("create_in_zoho", json!(["contact"]));
+    let contacts = settings["objects"]["contact"]["mappings"].as_array_mut();
+    let email = json!({ "zoho": "Email", "platform": "email", "editable": true });
+    contacts.unwrap().push(email);
+    let story = synced(settings).await;
+    let (zoho, account) = one(&story, Object::Account);
+    let bob =
+        json!({ "Last_Name": "Bob", "Email": "bob@example.com", "Account_Name": { "id": zoho } });
+    story.zoho_creates("Contacts", &bob).unwrap();
+    let id = "ann@example.com";
+    let new = |email: &str| json!({ "last_name": "Ann", "phone": "1", "email": email, "account": account });
+    let answer = story.edit(Object::Contact, id, new("bob@example.com"));
+    let answer = answer.await.unwrap();
+    assert!(!answer.accepted);
+    let problem = &answer.problems[0];
+    assert_eq!(problem.field, Some(name("email")));
+    let remedy = "edit the contact bob@example.com instead";
+    assert!(problem.problem.contains(remedy), "{}", problem.problem);
+    assert_eq!(count(&story, "Contacts", "Email", "bob@example.com"), 1);
+    let answer = story.edit(Object::Contact, id, new("Ann@Example.com"));
+    assert!(answer.await.unwrap().accepted);
+    assert_eq!(count(&story, "Contacts", "Email", "Ann@Example.com"), 1);
+    // Zoho has it: it may be given another one.
+    let other = json!({ "email": "ann.other@example.com" });
+    let answer = story.edit(Object::Contact, id, other);
+    assert!(answer.await.unwrap().accepted);
 }

@@ -142,6 +142,48 @@ async fn one_that_is_in_no_selected_segment_any_more_is_found_before_its_edits_a
 }
 
 #[tokio::test]
+async fn one_that_the_index_of_what_waits_does_not_show_is_found_by_whoever_looks_for_it() {
+    for settings in [
+        editable(),
+        editable_and("task_mark", json!("Task_Reference")),
+    ] {
+        let story = synced(settings).await;
+        story.world.store.lag_indexes(1_000);
+        unanswered(&story).await;
+        let more = json!({ "description": "and once more" });
+        story.edit(Object::Task, "t-1", more).await.unwrap();
+        assert_eq!(count(&story, "Tasks", "Subject", "Call"), 1);
+        assert_eq!(count(&story, "Tasks", "Description", "and once more"), 1);
+        story.world.store.lag_indexes(0);
+        assert_found(&story).await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_waits_behind_many_others_is_the_platform_s_own_for_a_sync_that_meets_it_first() {
+    let story = synced(editable()).await;
+    let backlog = (0..1_200).map(|number| {
+        let edit = json!({ "id": format!("w-{number}"), "fields": { "subject": "Wait" } });
+        serde_json::from_value::<Edit>(edit).unwrap()
+    });
+    let (ports, connection) = (story.ports(), story.connection());
+    let answers = edits::accept(&ports, &connection, Object::Task, backlog.collect());
+    assert!(answers.await.unwrap().iter().all(|answer| answer.accepted));
+    story.world.queue.writeback.clear();
+    story.pass(jiff::SignedDuration::from_secs(1));
+    unanswered(&story).await;
+    story.routine_sync().await.unwrap();
+    let record = story.record(Object::Task, "t-1").await.unwrap();
+    let zoho = record.zoho_id.unwrap().to_string();
+    let of_row = story.record_of(Object::Task, &zoho).unwrap();
+    assert_eq!(of_row.id, record.id, "and it is the only record of it");
+    let more = json!({ "description": "and once more" });
+    story.edit(Object::Task, "t-1", more).await.unwrap();
+    assert_eq!(count(&story, "Tasks", "Subject", "Call"), 1);
+    assert_eq!(count(&story, "Tasks", "Description", "and once more"), 1);
+}
+
+#[tokio::test]
 async fn one_that_is_edited_before_anybody_looks_is_found_by_what_was_sent() {
     let story = synced(editable()).await;
     unanswered(&story).await;
