@@ -101,6 +101,16 @@ impl Crew {
         self.flights.get(place)?.side
     }
 
+    /// What tells a handler from all others.
+    pub(crate) fn number(&self, place: usize) -> Option<u64> {
+        Some(self.flights.get(place)?.number)
+    }
+
+    /// Whether a handler is still under way.
+    pub(crate) fn has(&self, number: u64) -> bool {
+        self.flights.iter().any(|flight| flight.number == number)
+    }
+
     /// Gives a handler a turn.
     pub(crate) fn turn(&mut self, place: usize, world: &World, recorder: &Recorder) -> Turn {
         let Some(flight) = self.flights.get_mut(place) else {

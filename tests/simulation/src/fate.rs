@@ -3,55 +3,116 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::Value as Json;
+use jiff::Timestamp;
+use serde_json::{Map, Value as Json};
 use tandem::identifier::FieldName;
 use tandem::mapping::{FieldPlan, Neighbours};
 use tandem::object::Object;
 use tandem::record::{Action, Pending, Record, Side as Winner};
 use tandem::settings::{ConflictPolicy, Settings};
-use tandem::value::Value;
+use tandem::value::{Fields, Value};
 
+use crate::check::OBJECTS;
+use crate::crew::INVOCATION;
 use crate::scene::Side;
 
 /// The objects that are written to Zoho.
 const WRITABLE: [Object; 3] = [Object::Account, Object::Contact, Object::Task];
 
-/// The rows that Zoho was seen to have, by object and id, each as its text.
+/// What Zoho was seen to have.
 #[derive(Default)]
-pub(crate) struct Seen(BTreeSet<(Object, String, String)>);
+pub(crate) struct Seen {
+    /// What each record was seen to say, by object and id, the latest last.
+    rows: BTreeMap<Named, Vec<Said>>,
+    /// The record that was seen to change last.
+    latest: Option<Named>,
+    /// How often the records of each object had changed by the last look.
+    changes: BTreeMap<Object, u64>,
+}
+
+/// A record in Zoho, by object and id.
+type Named = (Object, String);
+
+/// What a row said, as its text, and from when on.
+struct Said {
+    since: Timestamp,
+    row: String,
+}
 
 impl Seen {
     /// Looks at what Zoho has.
     pub(crate) fn look(&mut self, side: &Side) -> Result<()> {
-        for object in WRITABLE {
+        let since = side.story.world.now();
+        for object in OBJECTS {
+            let changes = side.story.changes(object.module())?;
+            if self.changes.insert(object, changes) == Some(changes) {
+                continue;
+            }
             for row in side.story.rows(object.module())? {
                 let id = row["id"].as_str().unwrap_or_default().to_owned();
-                self.0.insert((object, id, row.to_string()));
+                let (named, row) = ((object, id), row.to_string());
+                let said = self.rows.entry(named.clone()).or_default();
+                if said.last().is_none_or(|last| last.row != row) {
+                    said.push(Said { since, row });
+                    self.latest = Some(named);
+                }
             }
         }
         Ok(())
     }
 
+    /// The record that changed last.
+    pub(crate) const fn latest(&self) -> Option<&Named> {
+        self.latest.as_ref()
+    }
+
+    /// The records that ever changed.
+    pub(crate) fn changed(&self) -> Vec<&Named> {
+        let changed = self.rows.iter().filter(|(_, said)| said.len() > 1);
+        changed.map(|(named, _)| named).collect()
+    }
+
+    /// What a record that says `now` said before these fields were changed last, as far as it differs; none: it always said the same.
+    pub(crate) fn earlier(
+        &self,
+        object: Object,
+        now: &Json,
+        fields: &[&str],
+    ) -> Result<Option<Json>> {
+        let id = now["id"].as_str().unwrap_or_default().to_owned();
+        for said in self.rows.get(&(object, id)).into_iter().flatten().rev() {
+            let earlier: Json = serde_json::from_str(&said.row)?;
+            let differs = |field: &&str| earlier[*field] != now[*field];
+            let fields = fields.iter().copied().filter(differs);
+            let fields = fields.map(|field| (field.to_owned(), earlier[field].clone()));
+            let fields: Map<String, Json> = fields.collect();
+            if !fields.is_empty() {
+                return Ok(Some(Json::Object(fields)));
+            }
+        }
+        Ok(None)
+    }
+
     /// What fields were seen to say, as far as a row alone tells.
     fn values(&self, plans: &BTreeMap<Object, FieldPlan>) -> Result<Values> {
-        let mut values = BTreeSet::new();
-        for (object, id, row) in &self.0 {
-            let read = plans[object].read(&serde_json::from_str(row)?, &Neighbours::new());
-            for (field, value) in read.values {
-                values.insert((*object, id.clone(), field, words(&value)));
+        let mut values = Values::new();
+        for (named, said) in &self.rows {
+            let Some(plan) = plans.get(&named.0) else {
+                continue;
+            };
+            let ends = said.iter().skip(1).map(|next| next.since);
+            for (said, until) in said.iter().zip(ends.chain([Timestamp::MAX])) {
+                let read = plan.read(&serde_json::from_str(&said.row)?, &Neighbours::new());
+                let values = values.entry(named.clone()).or_default();
+                values.push((until, read.values));
             }
         }
         Ok(values)
     }
 }
 
-/// What fields said, by object, Zoho id and platform field, as text.
-type Values = BTreeSet<(Object, String, FieldName, String)>;
-
-/// A value as text, alike for values that are the same.
-fn words(value: &Value) -> String {
-    format!("{value:?}")
-}
+/// What the fields of each record in Zoho said, by platform field, one after the other, each with the instant until which they did.
+type Values = BTreeMap<Named, Vec<(Timestamp, Fields)>>;
 
 /// Follows every record of a connection through its versions. `policy` is the settings' one if it was always the same.
 pub(crate) fn check(
@@ -130,7 +191,10 @@ fn edits(before: &Record, after: &Record, rules: &Rules<'_>, seen: &Values) -> R
         if after.pending.contains_key(field) || after.removed.is_some() || edited(field) {
             continue;
         }
-        let overruled = after.sources.get(field).is_some_and(|source| {
+        // An edit of before that asked for the same may have lost already.
+        let source = after.sources.get(field);
+        let source = source.filter(|source| before.sources.get(field) != Some(*source));
+        let overruled = source.is_some_and(|source| {
             let lost = source.overruled.as_ref();
             source.side == Winner::Zoho && lost.is_some_and(|lost| lost.same(&ours.value))
         });
@@ -143,8 +207,12 @@ fn edits(before: &Record, after: &Record, rules: &Rules<'_>, seen: &Values) -> R
             continue;
         }
         if let Some(zoho) = after.zoho_id {
-            let id = String::from(zoho);
-            if seen.contains(&(after.object, id, field.clone(), words(&ours.value))) {
+            // It may have had the value long before, too. Whoever settled the edit read or wrote it within one invocation, and the edit was stored
+            // before that one's end.
+            let since = ours.at - INVOCATION;
+            let said = seen.get(&(after.object, String::from(zoho)));
+            let mut said = said.into_iter().flatten();
+            if said.any(|(until, said)| *until >= since && said.get(field) == Some(&ours.value)) {
                 continue;
             }
         }
@@ -179,7 +247,7 @@ fn lost(
     theirs: &Value,
     policy: Option<ConflictPolicy>,
 ) -> Result<()> {
-    if let Some(base) = before.base.get(field) {
+    if let Some(base) = agreed(before, after, field) {
         ensure!(
             !base.same(theirs),
             "W4: the edit of {field} lost, and nobody had changed it in Zoho"
@@ -199,6 +267,16 @@ fn lost(
         after.zoho_modified_time
     );
     Ok(())
+}
+
+/// What both sides agreed on when a version looked at what Zoho has: what was written just before, if it says so. Zoho may have been given back
+/// since what they agreed on before the write.
+fn agreed<'a>(before: &'a Record, after: &'a Record, field: &FieldName) -> Option<&'a Value> {
+    let changes = after.change.iter().filter(|_| is_written(after));
+    let mut changes = changes.flat_map(|change| &change.fields);
+    let written = changes.find(|change| change.field == *field && change.overruled.is_none());
+    let written = written.map(|change| &change.after);
+    written.or_else(|| before.base.get(field))
 }
 
 /// Zoho's value loses only as the policy has it (W4).

@@ -56,8 +56,8 @@ pub(crate) struct Side {
 /// What people did, as far as a check has to know of it.
 #[derive(Default)]
 pub(crate) struct Past {
-    /// The values that they gave records in Zoho, by module and id, in their order.
-    pub(crate) values: Vec<(&'static str, String, Json)>,
+    /// What they gave records in Zoho, in their order.
+    pub(crate) values: Vec<Given>,
     /// The records that Zoho had at first, and those that they created, by module and id.
     pub(crate) created: BTreeSet<(&'static str, String)>,
     /// The external ids that they gave to a second record.
@@ -76,6 +76,15 @@ pub(crate) struct Past {
     pub(crate) revoked: bool,
     /// The credits that others than Tandem spent.
     pub(crate) spent: u64,
+}
+
+/// The values that a person gave a record in Zoho.
+pub(crate) struct Given {
+    pub(crate) module: &'static str,
+    pub(crate) id: String,
+    pub(crate) values: Json,
+    /// The version that each of the platform's records of the object had then: a value that came back is known by what was said of it since.
+    pub(crate) versions: BTreeMap<PlatformId, u64>,
 }
 
 /// An edit of a field that has to be taken up.
@@ -167,14 +176,18 @@ impl<'a> Scene<'a> {
                 past.created.extend(ids);
             }
             past.created.extend(deleted.iter().cloned());
-            sides.push(Side {
+            let mut side = Side {
                 story,
                 made: BTreeMap::new(),
                 deleted,
                 settings: vec![document],
                 seen: Seen::default(),
                 past,
-            });
+            };
+            let mut seen = Seen::default();
+            seen.look(&side)?;
+            side.seen = seen;
+            sides.push(side);
         }
         world.faults.take_turns();
         recorder.attach(&world);

@@ -300,7 +300,9 @@ pub(crate) fn external_id(object: Object, row: &Json) -> Option<String> {
     }
 }
 
-const OBJECTS: [Object; 4] = [Object::Account, Object::Contact, Object::Deal, Object::Task];
+/// The objects that people edit in Zoho.
+pub(crate) const OBJECTS: [Object; 4] =
+    [Object::Account, Object::Contact, Object::Deal, Object::Task];
 
 impl<'a> Platform<'a> {
     fn of(story: &Story, settings: &'a Settings) -> Result<Self> {

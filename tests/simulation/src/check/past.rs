@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 use tandem::credit::{self, Bucket};
-use tandem::identifier::{FieldName, RunId};
+use tandem::identifier::{FieldName, PlatformId, RunId};
 use tandem::journal::Entry;
 use tandem::mapping::{FieldPlan, Neighbours};
 use tandem::object::Object;
@@ -16,7 +16,7 @@ use tandem::value::{Fields, Value};
 
 use super::{OBJECTS, Platform, external_id};
 use crate::hand::Hand;
-use crate::scene::Side;
+use crate::scene::{Given, Side};
 
 /// Longer than a full sync takes.
 const NIGHT: SignedDuration = SignedDuration::from_hours(21);
@@ -142,10 +142,10 @@ impl Story<'_> {
 
     /// What a person wrote in Zoho is not written over before anybody has seen it.
     fn seen(&self, platform: &Platform<'_>) -> Result<()> {
-        let mut last: BTreeMap<(&str, &str, &str), &Json> = BTreeMap::new();
-        for (module, id, values) in &self.side.past.values {
-            for (field, value) in values.as_object().into_iter().flatten() {
-                last.insert((module, id, field), value);
+        let mut last: BTreeMap<(&str, &str, &str), &Given> = BTreeMap::new();
+        for given in &self.side.past.values {
+            for (field, _) in given.values.as_object().into_iter().flatten() {
+                last.insert((given.module, &given.id, field), given);
             }
         }
         for object in OBJECTS {
@@ -156,9 +156,9 @@ impl Story<'_> {
                     continue;
                 }
                 let mut written = row.clone();
-                for ((module, of, field), value) in &last {
+                for ((module, of, field), given) in &last {
                     if (*module, *of) == (object.module(), id.as_str()) {
-                        written[*field] = (*value).clone();
+                        written[*field] = given.values[*field].clone();
                     }
                 }
                 let (now, written) = (values(&plan, row)?, values(&plan, &written)?);
@@ -168,8 +168,11 @@ impl Story<'_> {
                     let stays = now.get(&field).is_some_and(|now| now.same(&value));
                     let is_value = !matches!(value, Value::Reference(_) | Value::Null);
                     if both && !stays && is_value {
+                        let zoho = mapped.map_or("", |mapped| mapped.zoho.as_str());
+                        let given = last.get(&(object.module(), id.as_str(), zoho));
+                        let then = given.map(|given| &given.versions);
                         ensure!(
-                            self.knows(object, id, &field, &value),
+                            self.knows((object, id.as_str()), &field, &value, then),
                             "{value:?} was written in Zoho as {field} of {object} {id}, and written over unseen"
                         );
                     }
@@ -179,15 +182,28 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Whether a version of the record of a Zoho record says that it had a value.
-    fn knows(&self, object: Object, id: &str, field: &FieldName, value: &Value) -> bool {
+    /// Whether a version of the record of a Zoho record says that it had a value. What it had it may have been given back: of those that the
+    /// records had `then`, when it was given, only what they say of themselves counts, and nothing of those before.
+    fn knows(
+        &self,
+        (object, id): (Object, &str),
+        field: &FieldName,
+        value: &Value,
+        then: Option<&BTreeMap<PlatformId, u64>>,
+    ) -> bool {
         let mut versions = self.versions.iter().filter(|version| {
             let zoho_id = version.zoho_id.map(String::from);
             version.object == object && zoho_id.as_deref() == Some(id)
         });
         versions.any(|version| {
+            let then = then.and_then(|then| then.get(&version.id));
+            let then = then.copied().unwrap_or_default();
+            if version.version < then {
+                return false;
+            }
             let fields = version.fields.get(field).into_iter();
-            let changes = version.change.iter().flat_map(|change| &change.fields);
+            let changes = version.change.iter().filter(|_| version.version > then);
+            let changes = changes.flat_map(|change| &change.fields);
             let changes = changes.filter(|change| change.field == *field);
             let changes = changes.flat_map(|change| {
                 [&change.before, &change.after]

@@ -4,13 +4,30 @@ use anyhow::Result;
 use serde_json::Value as Json;
 use tandem::object::Object;
 use tandem::record::Record;
+use tandem::run::RunKind;
 
 use super::Hand;
-use super::platform::edit_of;
 use crate::dice::Dice;
 
 /// How many turns at most an edit takes from when it is made until Zoho has it.
 const TURNS: usize = 40;
+
+/// How many turns there are for a routine sync, too, while whoever wrote the edit takes its time.
+const LONG: usize = 240;
+
+/// How many handlers are under way then.
+const SEVERAL: usize = 4;
+
+/// When the record is changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// At any turn.
+    Turn(usize),
+    /// Between what writeback reads and what it writes.
+    Read,
+    /// While writeback settles what it wrote, and a routine sync comes along.
+    Written,
+}
 
 impl Hand<'_> {
     /// Edits on their way to Zoho, while somebody changes the same record.
@@ -26,43 +43,70 @@ impl Hand<'_> {
         let Some(record) = self.both_have(side, dice)? else {
             return Ok(());
         };
-        let first = edit_of(&record, self.fresh())?;
+        let first = self.edit_of(&record, dice)?;
         self.asks(side, record.object, vec![first]);
-        let (second, in_zoho) = (dice.below(TURNS), dice.once_in(2));
-        // At any turn, or between what writeback reads and what it writes.
-        let (after_read, begun) = (dice.once_in(2), self.scene.zoho.model().journal.latest());
+        let in_zoho = dice.once_in(2);
+        let when = match dice.below(3) {
+            0 => When::Turn(dice.below(TURNS)),
+            1 => When::Read,
+            _ => When::Written,
+        };
+        let turns = if when == When::Written { LONG } else { TURNS };
+        // Whoever wrote the edit goes on in one of so many turns.
+        let pace = if dice.once_in(2) { 6 } else { 60 };
+        let begun = self.scene.zoho.model().journal.latest();
         // Others touch the record until it is read, so that two changes fall into one second.
-        let touched = after_read && in_zoho && dice.once_in(2);
-        let id = record.zoho_id.map(String::from).unwrap_or_default();
-        let mut done = false;
-        for turn in 0..TURNS {
+        let touched = when == When::Read && in_zoho && !dice.once_in(3);
+        let (module, id) = (
+            record.object.module(),
+            record.zoho_id.map(String::from).unwrap_or_default(),
+        );
+        let (mut done, mut writer) = (false, None);
+        for turn in 0..turns {
             let now = !done
-                && match after_read {
-                    true => self.has_read(side, begun),
-                    false => turn == second,
+                && match when {
+                    When::Turn(second) => turn == second,
+                    When::Read => self.has_read(side, begun),
+                    When::Written => writer.is_some() && dice.once_in(4),
                 };
             done |= now;
             if touched && !done {
-                self.touches(side, record.object.module(), &id)?;
+                self.touches(side, module, &id)?;
             }
             if now && in_zoho {
-                let before = self.modified(side, record.object.module(), &id)?;
-                self.edits_one(side, record.object.module(), &id, dice)?;
-                if touched && self.modified(side, record.object.module(), &id)? == before {
+                let before = self.modified(side, module, &id)?;
+                let back = if when == When::Written { 1 } else { 3 };
+                let came_back = self.edits_one(side, module, &id, back, dice)?;
+                if touched && self.modified(side, module, &id)? == before {
                     self.reached.count("a record changed twice in a second");
                 }
+                if came_back && writer.is_some_and(|writer| self.crew.has(writer)) {
+                    self.reached
+                        .count("a value came back while its write was settled");
+                }
             } else if now {
-                let edit = edit_of(&record, self.fresh())?;
+                let edit = self.edit_of(&record, dice)?;
                 self.asks(side, record.object, vec![edit]);
             }
+            if now && when == When::Written {
+                self.starts_run(side, RunKind::Routine, dice);
+            }
             let queue = self.scene.world.queue.clone();
-            match self.crew.len() {
-                0 if queue.work.ready() + queue.writeback.ready() > 0 => {
-                    self.delivers(dice)?;
+            let ready = queue.work.ready() + queue.writeback.ready();
+            let under_way = self.crew.len();
+            let more = writer.is_some() && under_way < SEVERAL;
+            if ready > 0 && (under_way == 0 || (more && dice.once_in(2))) {
+                self.delivers(dice)?;
+            } else if under_way > 0 {
+                let place = dice.below(under_way);
+                let number = self.crew.number(place);
+                if done && writer.is_some() && number == writer && !dice.once_in(pace) {
+                    continue;
                 }
-                0 => {}
-                under_way => {
-                    self.turn(dice.below(under_way), dice)?;
+                let served = self.scene.zoho.model().journal.latest();
+                self.turn(place, dice)?;
+                if when == When::Written && writer.is_none() && self.wrote_since(served) {
+                    writer = number;
                 }
             }
         }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Map, Value as Json, json};
+use stories::name;
 use tandem::flow::edits::{self, EditAnswer};
 use tandem::message::{Edit, Version, Writeback};
 use tandem::object::Object;
@@ -18,7 +19,6 @@ use crate::scene::Sent;
 impl Hand<'_> {
     /// An edit of a record on the platform.
     fn edit(&mut self, side: usize, dice: &mut Dice) -> Result<Option<(Object, Edit)>> {
-        let fresh = self.fresh();
         let objects = [Object::Account, Object::Contact, Object::Task];
         let Some(object) = dice.pick(&objects).copied() else {
             return Ok(None);
@@ -28,8 +28,51 @@ impl Hand<'_> {
         let Some(record) = dice.pick(&records) else {
             return Ok(None);
         };
-        let edit = edit_of(record, fresh)?;
+        let edit = self.edit_of(record, dice)?;
         Ok(Some((object, edit)))
+    }
+
+    /// An edit of a record, of a value that no other has or back to what the record said before.
+    pub(super) fn edit_of(&mut self, record: &Record, dice: &mut Dice) -> Result<Edit> {
+        let fresh = self.fresh();
+        if dice.once_in(3)
+            && let Some(edit) = self.edit_back(record)?
+        {
+            self.reached.count("a value came back on the platform");
+            return Ok(edit);
+        }
+        edit_anew(record, fresh)
+    }
+
+    /// The edit that asks for what a record showed before it changed last; none: it always showed the same.
+    fn edit_back(&self, record: &Record) -> Result<Option<Edit>> {
+        let fields: &[&str] = match record.object {
+            Object::Account => &["health"],
+            Object::Contact => &["phone"],
+            _ => &["status", "description"],
+        };
+        let stream = self.scene.world.store.stream(&record.connection);
+        let is_own =
+            |version: &&Record| (version.object, &version.id) == (record.object, &record.id);
+        let mut versions = stream.iter().rev().filter(is_own);
+        let Some(now) = versions.next() else {
+            return Ok(None);
+        };
+        for earlier in versions {
+            let fields = fields.iter().filter_map(|field| {
+                let field = name(field);
+                let value = earlier.fields.get(&field);
+                let value = value.filter(|value| !value.is_null())?;
+                let differs = now.fields.get(&field) != Some(value);
+                differs.then(|| (field.to_string(), value.to_json()))
+            });
+            let fields: Map<String, Json> = fields.collect();
+            if !fields.is_empty() {
+                let edit = json!({ "id": record.id, "fields": fields });
+                return Ok(Some(serde_json::from_value(edit)?));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn asks(&mut self, side: usize, object: Object, edits: Vec<Edit>) {
@@ -200,7 +243,7 @@ impl Hand<'_> {
 }
 
 /// An edit of a record, of a value that no other has. Of the platform's own tasks some get another subject, too.
-pub(super) fn edit_of(record: &Record, fresh: u64) -> Result<Edit> {
+fn edit_anew(record: &Record, fresh: u64) -> Result<Edit> {
     let own = record.id.as_str().strip_prefix("own-");
     let mut fields = match record.object {
         Object::Account => json!({ "health": fresh.to_string() }),

@@ -91,11 +91,20 @@ impl Hand<'_> {
 
     /// A full sync of a connection starts.
     pub(crate) fn night(&mut self, side: usize, dice: &mut Dice) {
+        self.starts_run(side, RunKind::Full, dice);
+    }
+
+    /// A sync of a connection starts.
+    pub(super) fn starts_run(&mut self, side: usize, kind: RunKind, dice: &mut Dice) {
         let connection = self.at(side).story.connection();
         let ports = self.scene.ports(Self::off(dice));
-        let name = format!("the start of a full sync of {connection}");
+        let named = match kind {
+            RunKind::Routine => "routine",
+            RunKind::Full => "full",
+        };
+        let name = format!("the start of a {named} sync of {connection}");
         self.start(name, Some(side), async move {
-            Came::Started(runs::start(&ports, &connection, RunKind::Full).await)
+            Came::Started(runs::start(&ports, &connection, kind).await)
         });
     }
 

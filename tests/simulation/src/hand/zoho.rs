@@ -1,20 +1,31 @@
 //! What people do in Zoho.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use serde_json::{Value as Json, json};
+use tandem::identifier::PlatformId;
 use tandem::object::Object;
 
 use super::Hand;
 use super::platform::status_of;
 use crate::check::external_id;
 use crate::dice::Dice;
-use crate::scene::MODULES;
+use crate::scene::{Given, MODULES, Side};
 
 /// The fields that an administrator hides at times.
 const HIDEABLE: [(Object, &str); 3] = [
     (Object::Contact, "Phone"),
     (Object::Account, "Health_Score"),
     (Object::Task, "Description"),
+];
+
+/// The fields that people edit, and set back.
+const EDITED: [(Object, &[&str]); 4] = [
+    (Object::Account, &["Health_Score", "Account_Name"]),
+    (Object::Contact, &["Phone", "Title", "Last_Name"]),
+    (Object::Deal, &["Amount"]),
+    (Object::Task, &["Status", "Description"]),
 ];
 
 impl Hand<'_> {
@@ -65,10 +76,56 @@ impl Hand<'_> {
         if let Some(values) = values.as_object_mut() {
             values.retain(|field, value| row[field] == *value);
         }
-        let past = &mut self.scene.sides[side].past;
-        past.values.push((module, id.to_owned(), values));
+        let given = Given {
+            module,
+            id: id.to_owned(),
+            values,
+            versions: self.versions(side, module),
+        };
+        self.scene.sides[side].past.values.push(given);
         self.frees(side, module, id, &before)?;
         Ok(true)
+    }
+
+    /// The version that each of the platform's records of a module has.
+    fn versions(&self, side: usize, module: &str) -> BTreeMap<PlatformId, u64> {
+        let connection = self.at(side).story.connection();
+        let mut records = self.scene.world.store.all_records(&connection);
+        records.retain(|record| record.object.module() == module);
+        let records = records.into_iter();
+        records.map(|record| (record.id, record.version)).collect()
+    }
+
+    /// A person sets a record back to what it said before it was changed last; false when it always said the same, or is gone.
+    fn sets_back(&mut self, side: usize, module: &'static str, id: &str) -> Result<bool> {
+        let Side { story, seen, .. } = self.at(side);
+        let Ok(now) = story.row(module, id) else {
+            return Ok(false);
+        };
+        let mut earlier = None;
+        for (object, fields) in EDITED {
+            if object.module() == module {
+                earlier = seen.earlier(object, &now, fields)?;
+            }
+        }
+        let Some(values) = earlier else {
+            return Ok(false);
+        };
+        self.reached.count("a value came back in Zoho");
+        self.change(side, module, id, &values)
+    }
+
+    /// A person sets back one of the records that were changed, at times the one that changed last.
+    fn sets_one_back(&mut self, side: usize, dice: &mut Dice) -> Result<bool> {
+        let seen = &self.at(side).seen;
+        let changed = match dice.once_in(2) {
+            true => seen.latest(),
+            false => dice.pick(&seen.changed()).copied(),
+        };
+        match changed.cloned() {
+            Some((object, id)) => self.sets_back(side, object.module(), &id),
+            None => Ok(false),
+        }
     }
 
     /// Notes the external id that a record had and has no more.
@@ -89,18 +146,23 @@ impl Hand<'_> {
         Ok(())
     }
 
-    /// A person edits this very record.
+    /// A person edits this very record, or sets it back once in so many times; true when it was set back.
     pub(super) fn edits_one(
         &mut self,
         side: usize,
         module: &'static str,
         id: &str,
+        back: usize,
         dice: &mut Dice,
-    ) -> Result<()> {
-        let fresh = self.fresh();
-        let values = self.another(side, module, fresh, dice);
-        self.change(side, module, id, &values)?;
-        self.look(Some(side))
+    ) -> Result<bool> {
+        let back = dice.once_in(back) && self.sets_back(side, module, id)?;
+        if !back {
+            let fresh = self.fresh();
+            let values = self.another(side, module, fresh, dice);
+            self.change(side, module, id, &values)?;
+        }
+        self.look(Some(side))?;
+        Ok(back)
     }
 
     /// A person changes what the platform does not edit about this very record.
@@ -122,6 +184,9 @@ impl Hand<'_> {
 
     pub(super) fn edits_in_zoho(&mut self, dice: &mut Dice) -> Result<bool> {
         let side = self.side(dice);
+        if dice.once_in(3) && self.sets_one_back(side, dice)? {
+            return Ok(true);
+        }
         let fresh = self.fresh();
         let module = Self::module(dice);
         let values = self.another(side, module, fresh, dice);
@@ -132,12 +197,12 @@ impl Hand<'_> {
     pub(crate) fn edits_everywhere(&mut self, dice: &mut Dice) -> Result<()> {
         for side in 0..self.scene.sides.len() {
             for module in MODULES {
-                let fresh = self.fresh();
-                let values = self.another(side, module, fresh, dice);
-                self.changes(side, module, &values, dice)?;
+                if let Some(id) = self.pick(side, module, dice)? {
+                    self.edits_one(side, module, &id, 3, dice)?;
+                }
             }
         }
-        self.look(None)
+        Ok(())
     }
 
     /// Values that no record has, but for a task's status and a contact's name.

@@ -303,6 +303,15 @@ impl Zoho {
             .collect())
     }
 
+    /// How often a module's records were changed: while it stays the same, so do they.
+    pub fn changes(&self, organisation: u64, module: &str) -> Result<u64> {
+        let organisation = self
+            .organisations
+            .get(&organisation)
+            .ok_or(ControlError::NoOrganisation(organisation))?;
+        Ok(organisation.table_at(organisation.at(module)?).changes())
+    }
+
     /// One record as it is.
     pub fn record(&self, organisation: u64, module: &str, id: u64, now: Timestamp) -> Result<Json> {
         let organisation = self

@@ -50,6 +50,7 @@ pub struct Table {
     by_modified: BTreeSet<(Timestamp, u64)>,
     indices: BTreeMap<usize, BTreeMap<Key, BTreeSet<u64>>>,
     deleted: BTreeMap<u64, Tombstone>,
+    changes: u64,
 }
 
 impl Table {
@@ -83,6 +84,11 @@ impl Table {
         &self.deleted
     }
 
+    /// How often a record was put in or taken out.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// One record.
     pub fn get(&self, id: u64) -> Option<&Record> {
         self.records.get(&id)
@@ -91,6 +97,7 @@ impl Table {
     /// Puts a record in, in the place of one with the same id.
     pub fn put(&mut self, record: Record) {
         self.take(record.id);
+        self.changes += 1;
         self.by_modified.insert((record.modified(), record.id));
         for (position, index) in &mut self.indices {
             if let Some(key) = Key::of(record.value(*position)) {
@@ -103,6 +110,7 @@ impl Table {
     /// Takes a record out.
     pub fn take(&mut self, id: u64) -> Option<Record> {
         let record = self.records.remove(&id)?;
+        self.changes += 1;
         self.by_modified.remove(&(record.modified(), id));
         for (position, index) in &mut self.indices {
             let Some(key) = Key::of(record.value(*position)) else {
