@@ -117,7 +117,7 @@ pub(crate) async fn a_message_full_of_ids_arrives(at: &Queues) {
 pub(crate) async fn edits_arrive_as_they_were_sent(at: &Queues) {
     let id = at.connection();
     let fields = [
-        ("name", "\u{1F426} \" \\ \u{0} é".into()),
+        ("name", "\u{1F426} \" \\ \u{0} \u{fffe} \u{ffff} é".into()),
         ("amount", 12.5.into()),
         ("none", tandem::value::Value::Null.to_json()),
         ("kinds", vec!["b", "a"].into()),
