@@ -83,16 +83,20 @@ pub(super) fn without(mut record: Record, named: &[Named]) -> Record {
 }
 
 impl Push<'_> {
-    /// Completes references with the Zoho ids that their other ends have by now. What is edited names a record of the platform, which may be
-    /// tied to another Zoho record than at the time of the edit, or to none.
+    /// Completes references with the Zoho ids that their other ends have by now. What is edited names a record of the platform, and so does all
+    /// of a record that Zoho does not have: that may be tied to another Zoho record than before, or to none.
     pub(super) async fn fill_references(&self, mut record: Record) -> Result<Record, Error> {
-        let edited = record.pending.values();
-        let edited = edited.filter_map(|pending| named(pending.value.as_reference()?));
-        // Users are never tied anew.
-        let edited = edited.filter(|(object, _)| *object != Object::User);
+        let is_new = record.zoho_id.is_none();
+        let edited = record.pending.values().map(|pending| &pending.value);
         let values = record.fields.values();
-        let open = values.filter_map(|value| open(value.as_reference()?));
-        let wanted: BTreeSet<Named> = edited.chain(open).collect();
+        let new = values.clone().filter(|_| is_new);
+        let own = edited.chain(new).filter_map(Value::as_reference);
+        // Users are never tied anew.
+        let own = own
+            .filter_map(named)
+            .filter(|(object, _)| *object != Object::User);
+        let open = values.filter_map(Value::as_reference).filter_map(open);
+        let wanted: BTreeSet<Named> = own.chain(open).collect();
         for (object, id) in wanted {
             let Some(found) = self.one(object, &id).await? else {
                 continue;

@@ -107,6 +107,32 @@ async fn a_stored_contact_with_another_s_e_mail_is_created_with_its_own() {
 }
 
 #[tokio::test]
+async fn a_new_record_names_the_zoho_record_that_its_account_is_by_now() {
+    let story = synced(editable()).await;
+    let (zoho, account) = one(&story, Object::Account);
+    let id = "new@example.com";
+    // Not an edit that waits: the account comes from Zoho, and contacts are not created there.
+    let fields = json!({ "last_name": "New", "account": account });
+    story.edit(Object::Contact, id, fields).await.unwrap();
+    let double = json!({ "Account_Name": "Double", "External_ID": account });
+    let double = story.zoho_creates("Accounts", &double).unwrap();
+    story.zoho_deletes("Accounts", &zoho).unwrap();
+    story.save_settings(creating()).await.unwrap();
+    let phone = json!({ "phone": "77" });
+    story.edit(Object::Contact, id, phone).await.unwrap();
+    let refused = code(&story, Object::Contact, id).await;
+    assert_eq!(refused.as_deref(), Some("INVALID_DATA"));
+    for _ in 0..2 {
+        story.full_sync().await.unwrap();
+    }
+    let rows = story.rows("Contacts").unwrap();
+    let row = rows.iter().find(|row| row["Email"] == id).unwrap();
+    assert_eq!(row["Account_Name"]["id"], double.as_str());
+    let record = story.record(Object::Contact, id).await.unwrap();
+    assert!(record.pending.is_empty() && record.parked.is_none());
+}
+
+#[tokio::test]
 async fn what_zoho_has_outside_of_the_filter_is_not_doubled() {
     let mut settings = creating();
     settings["objects"]["account"]["filter"] = json!({ "all": [{ "where": { "field": "Customer_Status", "comparator": "equal", "value": "Active" } }] });
