@@ -4,6 +4,8 @@ use std::fmt;
 
 use subtle::ConstantTimeEq as _;
 
+use crate::data_centre::DataCentre;
+
 /// A text that must not leak: `Debug` redacts it, it has no `Display`, no `Serialize`.
 #[derive(Clone, Default)]
 pub struct Secret(String);
@@ -54,6 +56,8 @@ pub struct Tokens {
     pub expires_at: jiff::Timestamp,
     /// Counts the refreshes, so that of two holders the later one is known.
     pub generation: u64,
+    /// The data centre that granted them; none in what earlier releases stored.
+    pub centre: Option<DataCentre>,
 }
 
 /// How usable an access token is.
@@ -93,6 +97,7 @@ mod tests {
             access: Secret::new("1000.access"),
             expires_at: jiff::Timestamp::UNIX_EPOCH,
             generation: 1,
+            centre: None,
         };
         let shown = format!("{tokens:?}");
         assert!(!shown.contains("1000."), "{shown}");
@@ -105,6 +110,7 @@ mod tests {
             access: Secret::default(),
             expires_at: jiff::Timestamp::from_second(3600).unwrap(),
             generation: 1,
+            centre: None,
         };
         let at = |second| tokens.freshness(jiff::Timestamp::from_second(second).unwrap(), 0);
         assert_eq!(at(0), Freshness::Fresh);

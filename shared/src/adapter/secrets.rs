@@ -2,7 +2,7 @@
 //!
 //! | secret | body |
 //! |---|---|
-//! | `<prefix>connection/<connection>` | `{"refresh", "access", "expires_at", "generation"}`: a connection's tokens, made when it connects |
+//! | `<prefix>connection/<connection>` | `{"refresh", "access", "expires_at", "generation", "centre"}`: a connection's tokens, made when it connects |
 //! | `<prefix>oauth-client/<data centre>` | `{"client_id", "client_secret"}`: filled in by whoever deploys |
 //! | `<prefix>operator` | the console's secret, as plain text |
 //!
@@ -58,6 +58,9 @@ struct StoredTokens {
     access: String,
     expires_at: Timestamp,
     generation: u64,
+    /// Not in what earlier releases stored.
+    #[serde(default)]
+    centre: Option<DataCentre>,
 }
 
 /// A data centre's OAuth client.
@@ -243,12 +246,14 @@ fn body_of(tokens: &Tokens) -> Result<Secret, Error> {
         access,
         expires_at,
         generation,
+        centre,
     } = tokens;
     let stored = StoredTokens {
         refresh: refresh.expose().to_owned(),
         access: access.expose().to_owned(),
         expires_at: *expires_at,
         generation: *generation,
+        centre: *centre,
     };
     serde_json::to_string(&stored)
         .map(Secret::new)
@@ -264,12 +269,14 @@ fn tokens_of(name: &str, body: &Secret) -> Result<Tokens, Error> {
         access,
         expires_at,
         generation,
+        centre,
     } = parse(name, body)?;
     Ok(Tokens {
         refresh: Secret::new(refresh),
         access: Secret::new(access),
         expires_at,
         generation,
+        centre,
     })
 }
 
@@ -379,6 +386,7 @@ mod tests {
             access: Secret::new("1000.access"),
             expires_at: "2026-11-23T10:00:00.123Z".parse().unwrap(),
             generation: 7,
+            centre: Some(DataCentre::Eu),
         }
     }
 
@@ -387,10 +395,17 @@ mod tests {
         let body = body_of(&tokens()).unwrap();
         assert_eq!(
             body.expose(),
-            r#"{"refresh":"1000.refresh","access":"1000.access","expires_at":"2026-11-23T10:00:00.123Z","generation":7}"#
+            r#"{"refresh":"1000.refresh","access":"1000.access","expires_at":"2026-11-23T10:00:00.123Z","generation":7,"centre":"eu"}"#
         );
         let back = tokens_of("x", &body).unwrap();
         assert_eq!(body_of(&back).unwrap().expose(), body.expose());
+    }
+
+    #[test]
+    fn tokens_of_an_earlier_release_are_read() {
+        let body = r#"{"refresh":"1000.refresh","access":"1000.access","expires_at":"2026-11-23T10:00:00.123Z","generation":7}"#;
+        let read = tokens_of("x", &Secret::new(body)).unwrap();
+        assert_eq!((read.generation, read.centre), (7, None));
     }
 
     #[test]

@@ -1,16 +1,15 @@
 //! A grant that is lost ends once, and never a newer one (C3).
 
-use std::task::{Context, Waker};
-
+use futures::FutureExt as _;
 use jiff::SignedDuration;
-use tandem::connection::Status;
+use tandem::connection::{Connection, Status};
 use tandem::data_centre::DataCentre;
 use tandem::disposition::Disposition;
 use tandem::object::Object;
-use tandem::port::Vault as _;
+use tandem::port::{Connections as _, Vault as _};
 use tandem::secret::{Secret, Tokens};
 use tandem::select::Count;
-use tandem_memory::{Granting, SeededEntropy, interleave};
+use tandem_memory::{Failure, Fault, Granting, SeededEntropy, When, interleave};
 
 use crate::story::{Step, Story, acme};
 
@@ -133,14 +132,24 @@ fn reconnected_before(story: &Story, operation: &'static str) {
         access: Secret::new("access-new"),
         expires_at: story.world.now() + SignedDuration::from_hours(1),
         generation: 7,
+        centre: Some(DataCentre::Eu),
     };
-    let vault = story.world.vault.clone();
+    let (vault, store) = (story.world.vault.clone(), story.world.store.clone());
+    let reconnect = async move || {
+        vault.keep_tokens(&acme(), &tokens).await.unwrap();
+        let stored = store.connection(&acme()).await.unwrap().unwrap();
+        let connected = Connection {
+            status: Status::Enabled,
+            reason: None,
+            ..stored
+        };
+        store.save_connection(connected).await.unwrap();
+    };
+    let mut reconnected = false;
     story.world.faults.decide(move |call| {
-        if call.operation == operation {
-            let connection = acme();
-            let mut kept = vault.keep_tokens(&connection, &tokens);
-            let mut context = Context::from_waker(Waker::noop());
-            assert!(kept.as_mut().poll(&mut context).is_ready());
+        if call.operation == operation && !reconnected {
+            reconnected = true;
+            reconnect().now_or_never().unwrap();
         }
         None
     });
@@ -172,16 +181,51 @@ async fn a_refused_old_grant_does_not_end_a_newer_one() {
 
 #[tokio::test]
 async fn a_customer_who_comes_back_while_the_grant_is_given_up_stays_connected() {
+    for (operation, saves) in [("connection", 0), ("save_connection", 1)] {
+        let story = Story::begin().await;
+        story.minutes_pass(61);
+        story.zoho.revoke_grant("refresh-acme");
+        reconnected_before(&story, operation);
+        let error = story.work().await.unwrap_err();
+        assert!(matches!(error.disposition(), Disposition::RetryAfter(_)));
+        // What is saved at all meets a conflict, so whoever is cut off leaves no mark.
+        let tried = story.world.faults.calls_of("save_connection");
+        assert_eq!(tried, saves, "{operation}");
+        story.world.faults.clear();
+        story.work().await.unwrap();
+        assert_eq!(story.connection("acme").await.status, Status::Enabled);
+    }
+}
+
+/// How many calls a function makes that finds its grant revoked, when the call of that number goes wrong. The message comes again.
+async fn calls_with(number: u64, fault: Fault) -> u64 {
     let story = Story::begin().await;
-    story.minutes_pass(61);
     story.zoho.revoke_grant("refresh-acme");
-    reconnected_before(&story, "save_connection");
-    let error = story.work().await.unwrap_err();
-    assert!(matches!(error.disposition(), Disposition::RetryAfter(_)));
+    story.world.faults.at(number, fault);
+    drop(story.world.faults.run(story.work()).await);
+    let calls = story.world.faults.calls();
     story.world.faults.clear();
-    story.work().await.unwrap();
-    assert_eq!(story.connection("acme").await.status, Status::Enabled);
-    assert_eq!(story.log(), [""; 0]);
+    story.minutes_pass(3);
+    story.work().await.unwrap_err();
+    let connection = story.connection("acme").await;
+    assert_eq!(connection.status, Status::NeedsReconnect, "{number}");
+    let told = story.log().contains(&"needs_reconnect".to_owned());
+    assert!(told, "{fault:?} at {number}");
+    calls
+}
+
+#[tokio::test]
+async fn a_person_is_told_of_a_lost_grant_whatever_goes_wrong_with_whoever_finds_out() {
+    for fault in [
+        Fault::Crash(When::After),
+        Fault::Fail(When::Before, Failure::Unavailable),
+    ] {
+        let mut number = 1;
+        while calls_with(number, fault).await >= number {
+            number += 1;
+        }
+        assert!(number > 10, "only {number} calls were made");
+    }
 }
 
 #[tokio::test]

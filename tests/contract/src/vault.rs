@@ -1,6 +1,7 @@
 //! The secrets.
 
 use jiff::SignedDuration;
+use tandem::data_centre::DataCentre;
 use tandem::identifier::ConnectionId;
 use tandem::secret::{Secret, Tokens};
 
@@ -14,17 +15,19 @@ fn tokens(at: &Safes, generation: u64) -> Tokens {
         access: Secret::new(format!("1000.access-{generation}")),
         expires_at: at.now + SignedDuration::from_millis(3_600_001),
         generation,
+        centre: (generation > 1).then_some(DataCentre::Eu),
     }
 }
 
 /// What tokens say, to be compared.
-fn said(tokens: &Tokens) -> (String, String, jiff::Timestamp, u64) {
+fn said(tokens: &Tokens) -> (String, String, jiff::Timestamp, u64, Option<DataCentre>) {
     let text = |secret: &Secret| secret.expose().to_owned();
     (
         text(&tokens.refresh),
         text(&tokens.access),
         tokens.expires_at,
         tokens.generation,
+        tokens.centre,
     )
 }
 

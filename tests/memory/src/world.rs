@@ -121,6 +121,7 @@ impl World {
                 .saturating_add(SignedDuration::from_hours(1))
                 .unwrap_or(Timestamp::MAX),
             generation: 1,
+            centre: Some(organisation.data_centre),
         };
         self.vault.keep_tokens(&id, &tokens).await?;
         let connection = Connection {

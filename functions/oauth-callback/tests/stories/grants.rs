@@ -1,9 +1,11 @@
 //! Stories of grants that are of no use, and are given back (C2, C4).
 
 use tandem::connection::Status;
+use tandem::flow::Error;
+use tandem::flow::connect::give_back;
 use tandem::journal::Outcome;
 use tandem::oauth::SCOPES;
-use tandem_memory::{Granting, SeededEntropy, interleave};
+use tandem_memory::{Fault, Granting, SeededEntropy, When, interleave};
 
 use crate::story::{Return, Shown, Story};
 
@@ -90,6 +92,90 @@ async fn another_organisation_than_before_is_refused_by_name() {
     })
     .await;
     shown.says(409, "Acme GmbH").says(409, "Rival Ltd");
+}
+
+/// Lets two people of the customer grant access to two organisations: the second comes back, to its end, when the first comes to its first call of
+/// that method. The connection is the second's.
+async fn of_two_people_the_second_connects(operation: &'static str) {
+    let story = Story::begin().await;
+    let (one, two) = (story.browser(), story.browser());
+    let states = [one.begins("acme").await, two.begins("acme").await];
+    story.zoho.grant("1000.a", story.acme_grants());
+    let rival = story.organisation("200", "Rival Ltd");
+    story.zoho.grant("1000.b", rival);
+    let first = Return::granted(&states[0], "1000.a");
+    let second = Return::granted(&states[1], "1000.b");
+    let meanwhile = async {
+        // Whatever lease the first has runs out.
+        story.minutes_pass(2);
+        two.comes_back(&second).await
+    };
+    let faults = &story.world.faults;
+    let met = faults.amid(operation, one.comes_back(&first), meanwhile);
+    let (refused, connected) = met.await.unwrap();
+    connected.says(200, "Rival Ltd is connected");
+    refused.says(409, "Acme GmbH").says(409, "Rival Ltd");
+    let organisation = story.connection("acme").await.organisation.unwrap();
+    assert_eq!(organisation.id, "200");
+    let tokens = story.tokens("acme").unwrap();
+    assert_eq!(story.zoho.live_grants(), [tokens.refresh.expose()]);
+}
+
+#[tokio::test]
+async fn of_two_people_who_connect_two_organisations_one_is_refused() {
+    of_two_people_the_second_connects("lease").await;
+}
+
+#[tokio::test]
+async fn whoever_is_slower_than_the_lease_does_not_replace_the_organisation() {
+    of_two_people_the_second_connects("organisation").await;
+}
+
+#[tokio::test]
+async fn a_grant_whose_way_back_was_cut_off_is_given_back() {
+    let story = Story::begin().await;
+    let browser = story.browser();
+    let state = browser.begins("acme").await;
+    story.zoho.grant("1000.code", story.acme_grants());
+    let killed = Fault::Crash(When::After);
+    story.world.faults.on("keep_tokens", 1, killed);
+    let back = Return::granted(&state, "1000.code");
+    let cut_off = story.world.faults.run(browser.comes_back(&back)).await;
+    assert!(cut_off.is_err());
+    story.world.faults.clear();
+    // The lease of whoever was cut off runs out.
+    story.minutes_pass(2);
+    story
+        .change(|connection| connection.status = Status::Disconnected)
+        .await;
+    let disconnected = story.connection("acme").await;
+    let ports = story.world.ports();
+    give_back(&ports, &disconnected).await.unwrap();
+    assert!(story.tokens("acme").is_none());
+    assert_eq!(story.zoho.live_grants(), [""; 0]);
+}
+
+#[tokio::test]
+async fn whoever_disconnects_during_a_way_back_is_told_to_ask_again() {
+    let story = Story::begin().await;
+    let browser = story.browser();
+    let state = browser.begins("acme").await;
+    story.zoho.grant("1000.code", story.acme_grants());
+    let back = Return::granted(&state, "1000.code");
+    let ports = story.world.ports();
+    let disconnect = async {
+        story
+            .change(|connection| connection.status = Status::Disconnected)
+            .await;
+        give_back(&ports, &story.connection("acme").await).await
+    };
+    let faults = &story.world.faults;
+    let met = faults.amid("keep_tokens", browser.comes_back(&back), disconnect);
+    let (shown, given_back) = met.await.unwrap();
+    assert!(matches!(given_back, Err(Error::Busy { .. })));
+    shown.says(409, "disconnected");
+    assert!(story.tokens("acme").is_none());
+    assert_eq!(story.zoho.live_grants(), [""; 0]);
 }
 
 #[tokio::test]

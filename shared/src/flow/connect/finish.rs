@@ -139,7 +139,7 @@ async fn come_back(
     if !same_browser {
         return Err(Refusal::OtherBrowser.into());
     }
-    let connection = connectable(ports, &state.connection).await?;
+    connectable(ports, &state.connection).await?;
     if let Some(code) = &callback.error {
         return Err(match code.as_str() {
             "access_denied" => Refusal::Denied,
@@ -174,22 +174,32 @@ async fn come_back(
 
     // No function renews the tokens while they are replaced.
     let holder = format!("{:032x}", ports.entropy.number());
-    let lease = Lease::take(ports, &connection.id, lease::TOKENS, &holder)
+    let lease = Lease::take(ports, &state.connection, lease::TOKENS, &holder)
         .await?
         .ok_or(Refusal::Busy)?;
     let redirect_uri = oauth::redirect_uri(public_url);
-    let granted = exchange(ports, centre, &client, code, &redirect_uri).await;
-    let admitted = match granted {
-        Ok((grant, refresh)) => {
-            let admitted = admit(ports, &connection, centre, &grant, &refresh, &holder).await;
-            if let Err(Stop::Refused(_)) = admitted {
-                revoke(ports, &connection.id, centre, &refresh).await;
-            }
-            admitted
-        }
-        Err(refusal) => Err(refusal.into()),
-    };
+    let admitted = under_lease(ports, state, centre, &client, code, &redirect_uri, &holder).await;
     lease.release().await;
+    admitted
+}
+
+/// The exchange, and what becomes of the grant. The connection is read under the lease: whoever had it before may have connected another
+/// organisation.
+async fn under_lease(
+    ports: &Ports,
+    state: &OAuthState,
+    centre: DataCentre,
+    client: &OAuthClient,
+    code: &Secret,
+    redirect_uri: &str,
+    holder: &str,
+) -> Result<(Connection, bool), Stop> {
+    let connection = connectable(ports, &state.connection).await?;
+    let (grant, refresh) = exchange(ports, centre, client, code, redirect_uri).await?;
+    let admitted = admit(ports, &connection, centre, &grant, &refresh, holder).await;
+    if let Err(Stop::Refused(_)) = admitted {
+        revoke(ports, &connection.id, centre, &refresh).await;
+    }
     admitted
 }
 
@@ -255,15 +265,6 @@ async fn admit(
             given: given.chars().take(200).collect(),
         })?;
     let granted = ask_organisation(ports, &connection.id, &api, grant).await?;
-    if let Some(before) = &connection.organisation
-        && (before.id != granted.id || before.data_centre != centre)
-    {
-        return Err(Refusal::OtherOrganisation {
-            expected: before.name.clone(),
-            granted: granted.name,
-        }
-        .into());
-    }
     let organisation = Organisation {
         daily_credits: credit::allowance(&granted.edition, granted.users),
         edition: granted.edition,
@@ -273,6 +274,7 @@ async fn admit(
         data_centre: centre,
         api_domain: api,
     };
+    belongs(connection, &organisation)?;
     // Two connections that come back with the same organisation at once must not both find it free.
     let everybody = reserved()?;
     let name = format!("organisation-{centre}-{}", organisation.id);
@@ -282,6 +284,19 @@ async fn admit(
     let admitted = settle(ports, connection, organisation, grant, refresh).await;
     lease.release().await;
     admitted
+}
+
+/// Refuses another organisation than the connection's own (C4).
+fn belongs(connection: &Connection, organisation: &Organisation) -> Result<(), Refusal> {
+    if let Some(own) = &connection.organisation
+        && (own.id != organisation.id || own.data_centre != organisation.data_centre)
+    {
+        return Err(Refusal::OtherOrganisation {
+            expected: own.name.clone(),
+            granted: organisation.name.clone(),
+        });
+    }
+    Ok(())
 }
 
 /// Leases over an organisation belong to no connection; they are kept under this name.
@@ -348,15 +363,30 @@ async fn settle(
         refresh: refresh.clone(),
         access: grant.access.clone(),
         expires_at: now.checked_add(lifetime).unwrap_or(now),
-        generation: before.map_or(1, |tokens| tokens.generation + 1),
+        generation: before.as_ref().map_or(1, |before| before.generation + 1),
+        centre: Some(organisation.data_centre),
     };
     ports.vault.keep_tokens(&connection.id, &tokens).await?;
     let saved = save(ports, &connection.id, &organisation).await;
-    if let Err(Stop::Refused(_)) = saved {
-        // Disconnected at this very moment: nothing of it may stay. What does is worth nothing, for the grant is revoked next.
-        if let Err(error) = ports.vault.forget_tokens(&connection.id).await {
+    if let Err(Stop::Refused(refusal)) = &saved {
+        let undone = match (refusal, before) {
+            // Somebody else connected the connection's organisation at this very moment. Their tokens come back as the newest, so that nobody goes
+            // on with the refused ones.
+            (Refusal::OtherOrganisation { .. }, Some(before)) => {
+                let generation = tokens.generation + 1;
+                let before = Tokens {
+                    generation,
+                    ..before
+                };
+                ports.vault.keep_tokens(&connection.id, &before).await
+            }
+            // Disconnected at this very moment: nothing of it may stay.
+            _ => ports.vault.forget_tokens(&connection.id).await,
+        };
+        // What stays is worth nothing, for the grant is revoked next.
+        if let Err(error) = undone {
             let error: &dyn std::error::Error = &error;
-            tracing::warn!(connection.id = %connection.id, error, "the tokens of a refused grant are not forgotten");
+            tracing::warn!(connection.id = %connection.id, error, "the tokens of a refused grant are still stored");
         }
     }
     let saved = saved?;
@@ -409,6 +439,7 @@ async fn save(
     let mut tries = 0;
     loop {
         let stored = connectable(ports, id).await?;
+        belongs(&stored, organisation)?;
         // One that was switched on when the grant was lost has its due dates still, and goes on at once.
         let switched_on = match stored.status {
             Status::Enabled => true,

@@ -119,7 +119,7 @@ impl Session {
             "Zoho does not accept the access token, not even a new one ({code}); the user who granted access may have been deactivated: \
              connect Zoho again"
         );
-        self.lose(&mut state, generation, reason)
+        self.give_up(&mut state, generation, reason)
             .await
             .unwrap_or_else(|error| error)
     }
@@ -232,6 +232,7 @@ impl Session {
             access: grant.access.clone(),
             expires_at: now.checked_add(lifetime).unwrap_or(now),
             generation: old.generation + 1,
+            centre: Some(self.centre),
         };
         let unkept = |error: port::Error| NotRenewed::Unkept(error.into());
         // A customer who reconnected meanwhile stored a newer grant, which must stay.
@@ -331,21 +332,43 @@ impl Session {
         let reason = format!(
             "Zoho refuses the grant ({code}); access was revoked in Zoho, or the user who granted it left: connect Zoho again"
         );
-        self.lose(state, tokens.generation, reason).await
+        self.give_up(state, tokens.generation, reason).await
     }
 
-    /// The grant is lost, unless a newer one was stored meanwhile: then the work is to be tried again with that.
-    async fn lose(
+    /// Marks the connection and stops this session's calls, unless a newer grant was stored meanwhile: then the work is to be tried again with
+    /// that. The grant of that generation is lost; 0: there was none.
+    ///
+    /// A customer who comes back stores the new grant before the connection. So either it shows after the connection was read, or the mark meets a
+    /// conflict, or the customer takes the mark away. A person is told before the connection is marked, for whoever finds the mark tells nobody.
+    async fn give_up(
         &self,
         state: &mut State,
         generation: u64,
         reason: String,
     ) -> Result<Error, Error> {
-        if self.is_granted_since(generation).await? {
-            state.tokens = None;
-            return Ok(replaced());
+        const TRIES: usize = 5;
+        let mut tries = 0;
+        state.tokens = None;
+        loop {
+            let stored = self.ports.store.connection(&self.connection).await?;
+            if self.is_granted_since(generation).await? {
+                return Ok(replaced());
+            }
+            let Some(marked) = stored.and_then(|connection| marked(connection, &reason)) else {
+                break;
+            };
+            if tries == 0 {
+                self.tell(&reason).await?;
+            }
+            tries += 1;
+            match self.ports.store.save_connection(marked).await {
+                Ok(_) => break,
+                Err(port::Error::Conflict { .. }) if tries < TRIES => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        self.give_up(state, generation, reason).await
+        state.lost = Some(reason.clone());
+        Ok(self.needs_reconnect(reason))
     }
 
     async fn is_granted_since(&self, generation: u64) -> Result<bool, port::Error> {
@@ -353,56 +376,18 @@ impl Session {
         Ok(stored.is_some_and(|tokens| tokens.generation > generation))
     }
 
-    /// Marks the connection, once, and stops this session's calls. The grant of that generation is lost; 0: there was none.
-    async fn give_up(
-        &self,
-        state: &mut State,
-        generation: u64,
-        reason: String,
-    ) -> Result<Error, Error> {
-        state.lost = Some(reason.clone());
-        state.tokens = None;
-        let mark = |connection: Connection| {
-            // A connection that was not switched on has no due dates, so that reconnecting does not switch it on.
-            let (routine_due_at, full_due_at) = match connection.status {
-                Status::Enabled => (connection.routine_due_at, connection.full_due_at),
-                Status::Paused => (None, None),
-                Status::New
-                | Status::NeedsReconnect
-                | Status::Disconnected
-                | Status::Purging
-                | Status::Purged => return None,
-            };
-            Some(Connection {
-                status: Status::NeedsReconnect,
-                reason: Some(reason.clone()),
-                routine_due_at,
-                full_due_at,
-                ..connection
-            })
-        };
-        let marked = self.amend(mark).await?;
-        // A customer who came back at this very moment stored the new grant before the connection, which shows the mark now.
-        if self.is_granted_since(generation).await? {
-            state.lost = None;
-            if marked {
-                self.amend(unmarked).await?;
-            }
-            return Ok(replaced());
-        }
-        if marked {
-            alarm::needs_reconnect(&self.connection, &reason);
-            note(
-                &self.ports,
-                &self.connection,
-                Outcome::Held,
-                "needs_reconnect",
-                "",
-                reason.clone(),
-            )
-            .await?;
-        }
-        Ok(self.needs_reconnect(reason))
+    /// Tells a person that the grant is lost.
+    async fn tell(&self, reason: &str) -> Result<(), port::Error> {
+        alarm::needs_reconnect(&self.connection, reason);
+        note(
+            &self.ports,
+            &self.connection,
+            Outcome::Held,
+            "needs_reconnect",
+            "",
+            reason.to_owned(),
+        )
+        .await
     }
 
     fn needs_reconnect(&self, reason: String) -> Error {
@@ -421,15 +406,23 @@ const fn replaced() -> Error {
     }
 }
 
-/// The connection without the mark that its grant is lost; none: it has no such mark.
-fn unmarked(connection: Connection) -> Option<Connection> {
-    let status = match connection.routine_due_at {
-        Some(_) => Status::Enabled,
-        None => Status::Paused,
+/// The connection with the mark that its grant is lost; none: it has no use for a grant now.
+fn marked(connection: Connection, reason: &str) -> Option<Connection> {
+    // A connection that was not switched on has no due dates, so that reconnecting does not switch it on.
+    let (routine_due_at, full_due_at) = match connection.status {
+        Status::Enabled => (connection.routine_due_at, connection.full_due_at),
+        Status::Paused => (None, None),
+        Status::New
+        | Status::NeedsReconnect
+        | Status::Disconnected
+        | Status::Purging
+        | Status::Purged => return None,
     };
-    (connection.status == Status::NeedsReconnect).then_some(Connection {
-        status,
-        reason: None,
+    Some(Connection {
+        status: Status::NeedsReconnect,
+        reason: Some(reason.to_owned()),
+        routine_due_at,
+        full_due_at,
         ..connection
     })
 }
