@@ -35,10 +35,10 @@ pub struct Merged {
 enum Decision {
     /// Nothing to do.
     Leave,
-    /// Zoho's value is the record's; the edit that lost, if any, is kept in the log.
+    /// Zoho's value is the record's: it is all that the edit asks for, or the edit lost and is kept in the log.
     TakeTheirs { overruled: Option<Value> },
-    /// Both sides say the same.
-    Agree,
+    /// The edit asks nothing of Zoho, and Zoho says nothing.
+    Drop,
     /// The edit stays and goes to Zoho; Zoho's differing value, if any, is kept in the log.
     PushOurs { overruled: Option<Value> },
 }
@@ -50,23 +50,27 @@ fn decide(
     ours: Option<&Pending>,
     modified: Option<Timestamp>,
 ) -> Decision {
-    if mapped.null == NullMeans::Keep && ours.is_some_and(|ours| ours.value.is_null()) {
-        // The edit says "no value", and to Zoho that means "keep what you have".
-        return Decision::Agree;
-    }
+    // The edit says "no value", and to Zoho that means "keep what you have".
+    let keeps = |ours: &Pending| mapped.null == NullMeans::Keep && ours.value.is_null();
     match (theirs, ours) {
         (None, None) => Decision::Leave,
+        (None, Some(ours)) if keeps(ours) => Decision::Drop,
         (None, Some(_)) => Decision::PushOurs { overruled: None },
         (Some(_), None) => Decision::TakeTheirs { overruled: None },
-        (Some(theirs), Some(ours)) if has_all(mapped, theirs, &ours.value) => Decision::Agree,
+        (Some(theirs), Some(ours)) if has_all(mapped, theirs, &ours.value) => {
+            Decision::TakeTheirs { overruled: None }
+        }
+        (Some(_), Some(ours)) if keeps(ours) => Decision::TakeTheirs {
+            overruled: Some(ours.value.clone()),
+        },
         (Some(theirs), Some(ours)) => {
             // What an earlier edit left there nobody else changed.
             let unchanged = base.is_some_and(|base| base.same(theirs))
                 || ours.replaced.iter().any(|own| own.same(theirs));
             let empty_and_new = base.is_none() && theirs.is_null();
             let platform_wins = match mapped.conflicts {
-                // What can't go to Zoho does not win against it.
-                _ if !mapped.pushes => unchanged,
+                // What can't go to Zoho does not win against what comes from there.
+                _ if !mapped.pushes => unchanged || !mapped.pulls,
                 _ if !mapped.pulls || unchanged || empty_and_new => true,
                 ConflictPolicy::ZohoWins => false,
                 ConflictPolicy::PlatformWins => true,
@@ -119,7 +123,7 @@ pub fn merge(
             their_value,
         ) {
             (Decision::Leave, _) | (Decision::TakeTheirs { .. }, None) => {}
-            (Decision::Agree, None) => {
+            (Decision::Drop, _) => {
                 record.pending.remove(name);
             }
             (Decision::TakeTheirs { overruled }, Some(value)) => {
@@ -140,11 +144,6 @@ pub fn merge(
                     }
                     record.fields.insert(name.clone(), value.clone());
                 }
-            }
-            (Decision::Agree, Some(value)) => {
-                record.base.insert(name.clone(), value.clone());
-                record.fields.insert(name.clone(), value.clone());
-                record.pending.remove(name);
             }
             (Decision::PushOurs { overruled }, _) => {
                 if let Some(value) = their_value {
@@ -404,6 +403,95 @@ mod tests {
             outcome("latest_wins", Some(("ours", 501)), "theirs"),
             ("ours".into(), true, loser("theirs"))
         );
+    }
+
+    /// A plan of one custom field, with more to its mapping.
+    fn custom(kind: &str, more: &serde_json::Value) -> FieldPlan {
+        let mut mapping = json!({"zoho": "Account_Name", "platform": "tier", "editable": true});
+        let more = more.as_object().unwrap().clone();
+        mapping.as_object_mut().unwrap().extend(more);
+        let settings: Settings = serde_json::from_value(json!({"objects": {"account": {
+            "custom_fields": {"tier": kind}, "mappings": [mapping]
+        }}}))
+        .unwrap();
+        FieldPlan::compile(&settings, Object::Account)
+    }
+
+    /// What a plan of one custom field makes of an edit, where Zoho's value is `base` until it is `their`.
+    fn merged(plan: &FieldPlan, [base, ours, their]: [Value; 3]) -> Merged {
+        let tier: FieldName = "tier".parse().unwrap();
+        let mut before = record("unmapped", None);
+        before.base.insert(tier.clone(), base);
+        before.fields.insert(tier.clone(), ours.clone());
+        let edited = source(Side::Platform, &moment(), None);
+        before.sources.insert(tier.clone(), edited);
+        before
+            .pending
+            .insert(tier.clone(), Pending::new(ours, at(10)));
+        let theirs = Theirs {
+            values: Fields::from([(tier, their)]),
+            ..theirs("", 500)
+        };
+        let once = merge(&before, Some(&theirs), plan, &moment());
+        let twice = merge(&once.record, Some(&theirs), plan, &moment());
+        assert!(!twice.changed, "{twice:?}");
+        once
+    }
+
+    /// What a record's last change says of its one field, and who gave that now.
+    fn told(record: &Record) -> (FieldChange, Side, Option<Value>) {
+        let change = record.change.as_ref().unwrap();
+        let [field] = change.fields.as_slice() else {
+            panic!("{change:?}")
+        };
+        let source = &record.sources[&field.field];
+        (field.clone(), source.side, source.overruled.clone())
+    }
+
+    #[test]
+    fn an_edit_that_can_not_go_to_zoho_waits_where_nothing_comes_from_there() {
+        let settings: Settings =
+            serde_json::from_value(json!({"core_writeback": false, "objects": {"account": {
+                "mappings": [{"zoho": "Account_Name", "platform": "name", "direction": "push"}]
+            }}}))
+            .unwrap();
+        let plan = FieldPlan::compile(&settings, Object::Account);
+        let before = record("base", Some(("ours", 10)));
+        let Merged { record, push, .. } =
+            merge(&before, Some(&theirs("theirs", 500)), &plan, &moment());
+        assert_eq!(record.fields[&name()], text("ours"));
+        assert_eq!(record.pending, before.pending);
+        assert!(push.is_empty());
+        let twice = merge(&record, Some(&theirs("theirs", 500)), &plan, &moment());
+        assert!(!twice.changed, "{twice:?}");
+    }
+
+    #[test]
+    fn a_value_that_was_taken_away_in_vain_comes_back_and_the_log_says_so() {
+        let plan = custom("text", &json!({"null": "keep"}));
+        let record = merged(&plan, [text("x"), Value::Null, text("x")]).record;
+        assert!(record.pending.is_empty());
+        let (field, side, overruled) = told(&record);
+        assert_eq!((field.before, field.after), (Value::Null, text("x")));
+        assert_eq!(side, Side::Zoho);
+        assert_eq!(
+            (field.overruled, overruled),
+            (Some(Value::Null), Some(Value::Null))
+        );
+    }
+
+    #[test]
+    fn what_zoho_has_besides_the_values_to_add_comes_with_its_source() {
+        let plan = custom("choices", &json!({"choices": "append"}));
+        let choices =
+            |values: &[&str]| Value::choices(values.iter().map(|one| (*one).into()).collect());
+        let (ours, theirs) = (choices(&["a"]), choices(&["a", "b"]));
+        let record = merged(&plan, [choices(&["b"]), ours.clone(), theirs.clone()]).record;
+        assert!(record.pending.is_empty());
+        let (field, side, overruled) = told(&record);
+        assert_eq!((field.before, field.after), (ours, theirs));
+        assert_eq!(side, Side::Zoho);
+        assert_eq!((field.overruled, overruled), (None, None), "nobody lost");
     }
 
     #[test]

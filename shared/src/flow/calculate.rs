@@ -1,6 +1,7 @@
 //! Calculated account fields (F5): marking the accounts that may come to something else, and calculating those that are marked.
 //!
-//! A mark is stored after the record that it is about and before that record's link, so that an attempt that was cut off marks again.
+//! A mark is stored after the record that it is about and before that record's link, so that an attempt that was cut off marks again. What a
+//! person asks for by hand nobody asks again: there marks are stored right before the record, too, and kept while they are young.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};

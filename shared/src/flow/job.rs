@@ -134,10 +134,7 @@ impl<'a> Job<'a> {
     /// the line. Written twice it is one line.
     #[must_use]
     pub fn late_line(&self, record: &Record) -> Option<Entry> {
-        let lately = record.updated_at >= self.ports.clock.now() - REDELIVERED;
-        lately
-            .then(|| Entry::of_change(record, self.retention()))
-            .flatten()
+        late_line(record, self.retention(), self.ports.clock.now())
     }
 
     /// Writes a line about something else than a record's change.
@@ -163,6 +160,15 @@ impl<'a> Job<'a> {
         entry.run.clone_from(&self.run);
         Ok(self.ports.store.write(&[entry]).await?)
     }
+}
+
+/// [`Job::late_line`] where there is no job.
+#[must_use]
+pub fn late_line(record: &Record, retention: Retention, now: Timestamp) -> Option<Entry> {
+    let lately = record.updated_at >= now - REDELIVERED;
+    lately
+        .then(|| Entry::of_change(record, retention))
+        .flatten()
 }
 
 /// What the log of these settings keeps.

@@ -12,6 +12,7 @@ use crate::value::Value;
 
 use super::Error;
 use super::calculate::Desk;
+use super::job::{late_line, retention};
 
 /// How often a decision is taken anew when somebody else wrote the record meanwhile.
 const ATTEMPTS: usize = 5;
@@ -26,8 +27,11 @@ pub async fn retry(
     object: Object,
     id: &PlatformId,
 ) -> Result<Record, Error> {
-    let (record, retention) = change(ports, connection, object, id, retried).await?;
-    ports.store.write(&[retry_line(&record, retention)]).await?;
+    let settings = ports.store.settings(connection).await?;
+    let record = change(ports, connection, object, id, retried, None).await?;
+    let record = record.map_err(|record| not_parked(&record))?;
+    let line = retry_line(&record, retention(&settings));
+    ports.store.write(&[line]).await?;
     if record.wants_push() {
         let push = Writeback::Push {
             version: Version,
@@ -43,26 +47,35 @@ pub async fn retry(
     Ok(record)
 }
 
-/// Drops a record's parked edits. The platform shows again what Zoho has; what was dropped is kept in the log.
+/// Drops a record's parked edits. The platform shows again what Zoho has; what was dropped is kept in the log. Where they were dropped lately,
+/// that attempt may have been cut off right after it: asking again makes up for the rest.
 ///
 /// # Errors
-/// As for [`retry`].
+/// [`Error::NotFound`] when there is no such connection, otherwise as for [`retry`].
 pub async fn dismiss(
     ports: &Ports,
     connection: &ConnectionId,
     object: Object,
     id: &PlatformId,
 ) -> Result<Record, Error> {
-    let (record, retention) = change(ports, connection, object, id, dismissed).await?;
-    let line = Entry::of_change(&record, retention);
-    ports.store.write(line.as_slice()).await?;
-    let settings = ports.store.settings(connection).await?.settings;
-    if let Some(known) = ports.store.connection(connection).await? {
-        let calculations = Desk::new(ports, &known, &settings);
-        calculations.note([&record]).await?;
-        calculations.send(None).await;
+    let settings = ports.store.settings(connection).await?;
+    let known = ports.store.connection(connection).await?;
+    let known = known.ok_or_else(|| Error::NotFound {
+        what: format!("connection {connection}"),
+    })?;
+    let desk = Desk::new(ports, &known, &settings.settings);
+    let decided = change(ports, connection, object, id, dismissed, Some(&desk)).await?;
+    let (Ok(record) | Err(record)) = &decided;
+    let change = record.change.as_ref();
+    if change.is_some_and(|change| change.action == Action::Dismissed) {
+        let line = late_line(record, retention(&settings), ports.clock.now());
+        if line.is_some() {
+            ports.store.write(line.as_slice()).await?;
+            desk.note([record]).await?;
+        }
     }
-    Ok(record)
+    desk.send(None).await;
+    decided.map_err(|record| not_parked(&record))
 }
 
 /// The record with its edits on their way again; none when nothing is parked.
@@ -122,18 +135,16 @@ pub fn dismissed(before: &Record, now: Timestamp) -> Option<Record> {
     Some(record)
 }
 
+/// The record as decided, or as it is where nothing of it is parked. The desk is told of it before it is stored: what follows is not made up for
+/// by itself.
 async fn change(
     ports: &Ports,
     connection: &ConnectionId,
     object: Object,
     id: &PlatformId,
     decide: fn(&Record, Timestamp) -> Option<Record>,
-) -> Result<(Record, Retention), Error> {
-    let log = ports.store.settings(connection).await?.settings.log;
-    let retention = Retention {
-        days: log.keep_days,
-        values: log.values,
-    };
+    desk: Option<&Desk<'_>>,
+) -> Result<Result<Record, Record>, Error> {
     let mut attempt = 1;
     loop {
         let found = ports
@@ -146,14 +157,22 @@ async fn change(
                 id = id.as_str()
             ),
         })?;
-        let after = decide(&before, ports.clock.now()).ok_or_else(|| {
-            Error::Invalid(format!("nothing of {object} {:?} is parked", id.as_str()))
-        })?;
+        let Some(after) = decide(&before, ports.clock.now()) else {
+            return Ok(Err(before));
+        };
+        if let Some(desk) = desk {
+            desk.note([&before, &after]).await?;
+        }
         match ports.store.save_record(after).await {
             Err(port::Error::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,
-            saved => return Ok((saved?, retention)),
+            saved => return Ok(Ok(saved?)),
         }
     }
+}
+
+fn not_parked(record: &Record) -> Error {
+    let (object, id) = (record.object, record.id.as_str());
+    Error::Invalid(format!("nothing of {object} {id:?} is parked"))
 }
 
 fn retry_line(record: &Record, retention: Retention) -> Entry {

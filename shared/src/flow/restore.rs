@@ -1,14 +1,18 @@
 //! Bringing removed records back by hand, within the time in which they are kept (R1).
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
 use crate::identifier::{ConnectionId, PlatformId};
-use crate::journal::Entry;
+use crate::journal::{Entry, Retention};
 use crate::object::Object;
 use crate::port::{self, Ports};
 use crate::record::{Action, Change, Record, RemovalReason};
 
 use super::Error;
 use super::calculate::Desk;
-use super::job::retention;
+use super::job::{late_line, retention};
 
 /// How often a record that somebody else wrote meanwhile is read again.
 const ATTEMPTS: usize = 5;
@@ -18,49 +22,84 @@ const ATTEMPTS: usize = 5;
 /// until its row is in scope again.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such record (any more), [`Error::Invalid`] when it is not removed, or when a port fails; asking
-/// again then restores the rest.
+/// [`Error::NotFound`] when there is no such connection or record (any more), [`Error::Invalid`] when it is not removed, or when a port
+/// fails; asking again then does the rest.
 pub async fn restore(
     ports: &Ports,
     connection: &ConnectionId,
     object: Object,
     id: &PlatformId,
 ) -> Result<Vec<Record>, Error> {
+    let settings = ports.store.settings(connection).await?;
+    let known = ports.store.connection(connection).await?;
+    let known = known.ok_or_else(|| Error::NotFound {
+        what: format!("connection {connection}"),
+    })?;
+    let desk = Desk::new(ports, &known, &settings.settings);
     let record = read(ports, connection, object, id).await?;
-    let Some(removed) = record.as_ref().and_then(|record| record.removed.clone()) else {
-        return Err(match record {
-            Some(_) => Error::Invalid(format!("{object} {id} is not removed")),
-            None => Error::NotFound {
-                what: format!("{object} {id}"),
-            },
-        });
+    let record = record.ok_or_else(|| Error::NotFound {
+        what: format!("{object} {id}"),
+    })?;
+    let belonging = match object {
+        Object::Account => ports.store.records_of_account(connection, id).await?,
+        _ => Vec::new(),
+    };
+    let kept = retention(&settings);
+    // Whoever asked before may have been cut off between the records and their lines.
+    let mut lines = late_lines(ports, &record, &belonging, kept).await?;
+    let Some(removed) = record.removed.clone() else {
+        if !lines.is_empty() {
+            desk.note([&record]).await?;
+            desk.send(None).await;
+            ports.store.write(&lines).await?;
+        }
+        return Err(Error::Invalid(format!("{object} {id} is not removed")));
     };
     let mut restored = Vec::new();
     // What belongs to it first: cut off in between, the account is still removed, and asking again goes on.
-    if object == Object::Account {
-        for (object, id) in ports.store.records_of_account(connection, id).await? {
-            let with_it = |record: &Record| {
-                let own = record.removed.as_ref();
-                own.is_some_and(|own| {
-                    own.run == removed.run && own.reason == RemovalReason::ParentLeft
-                })
-            };
-            restored.extend(bring_back(ports, connection, object, &id, with_it).await?);
-        }
+    for (object, id) in belonging {
+        let with_it = |record: &Record| {
+            let own = record.removed.as_ref();
+            own.is_some_and(|own| own.run == removed.run && own.reason == RemovalReason::ParentLeft)
+        };
+        restored.extend(bring_back(ports, connection, object, &id, with_it).await?);
     }
+    // Cut off after it is back, nobody marks what follows from it.
+    let back = brought_back(record, ports.clock.now());
+    desk.note([&back]).await?;
     restored.extend(bring_back(ports, connection, object, id, |_| true).await?);
-    let settings = ports.store.settings(connection).await?;
-    if let Some(known) = ports.store.connection(connection).await? {
-        let desk = Desk::new(ports, &known, &settings.settings);
-        desk.note(&restored).await?;
-        desk.send(None).await;
-    }
-    let lines: Vec<Entry> = restored
-        .iter()
-        .filter_map(|record| Entry::of_change(record, retention(&settings)))
-        .collect();
+    desk.note(&restored).await?;
+    desk.send(None).await;
+    let told = restored.iter();
+    lines.extend(told.filter_map(|record| Entry::of_change(record, kept)));
     ports.store.write(&lines).await?;
     Ok(restored)
+}
+
+/// The lines about what was brought back lately: of a record, and of those that belong to it.
+async fn late_lines(
+    ports: &Ports,
+    record: &Record,
+    belonging: &[(Object, PlatformId)],
+    retention: Retention,
+) -> Result<Vec<Entry>, Error> {
+    let mut ids: BTreeMap<Object, Vec<PlatformId>> = BTreeMap::new();
+    for (object, id) in belonging {
+        ids.entry(*object).or_default().push(id.clone());
+    }
+    let mut records = vec![record.clone()];
+    for (object, ids) in &ids {
+        let found = ports.store.records(&record.connection, *object, ids);
+        records.extend(found.await?);
+    }
+    let back = records.iter().filter(|record| {
+        let change = record.change.as_ref();
+        change.is_some_and(|change| change.action == Action::Restored)
+    });
+    let now = ports.clock.now();
+    Ok(back
+        .filter_map(|record| late_line(record, retention, now))
+        .collect())
 }
 
 /// Brings a removed record back if `applies` says so.
@@ -81,16 +120,7 @@ pub(super) async fn bring_back(
         else {
             return Ok(None);
         };
-        let restored = Record {
-            removed: None,
-            change: Some(Change {
-                action: Action::Restored,
-                run: None,
-                fields: Vec::new(),
-            }),
-            updated_at: ports.clock.now(),
-            ..record
-        };
+        let restored = brought_back(record, ports.clock.now());
         match ports.store.save_record(restored).await {
             Ok(saved) => return Ok(Some(saved)),
             Err(port::Error::Conflict { .. }) => {}
@@ -98,6 +128,19 @@ pub(super) async fn bring_back(
         }
     }
     Err(port::Error::conflict(format!("{object} {id}")).into())
+}
+
+fn brought_back(record: Record, now: Timestamp) -> Record {
+    Record {
+        removed: None,
+        change: Some(Change {
+            action: Action::Restored,
+            run: None,
+            fields: Vec::new(),
+        }),
+        updated_at: now,
+        ..record
+    }
 }
 
 async fn read(

@@ -1,9 +1,11 @@
 //! Processes that end in the middle of the work, after every single call.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 use stories::Story;
-use tandem::flow::runs;
+use tandem::flow::{parked, restore, runs};
 use tandem::journal::Entry;
 use tandem::message::Work;
 use tandem::object::Object;
@@ -310,4 +312,108 @@ async fn what_a_calculation_that_was_cut_off_has_stored_another_run_tells_of() {
     assert!(!told());
     story.routine_sync().await.unwrap();
     assert!(told());
+}
+
+/// The records that the log has a line about with this action; each has one.
+fn told_of(story: &Story, action: &str) -> usize {
+    let lines = story.log(action);
+    let records: BTreeSet<_> = lines
+        .iter()
+        .map(|line| (line.object, line.record.clone()))
+        .collect();
+    assert_eq!(lines.len(), records.len(), "{action}");
+    records.len()
+}
+
+/// Nobody delivers a person's request again, and where it was cut off it may look done.
+#[tokio::test]
+async fn a_restore_that_is_cut_off_anywhere_is_calculated_and_told_of() {
+    for number in 1.. {
+        let (customers, _) = Customers::with_deals().await;
+        let story = &customers.story;
+        let churned = json!({ "Customer_Status": "Churned" });
+        story
+            .zoho_edits("Accounts", &customers.acme, &churned)
+            .unwrap();
+        story.full_sync().await.unwrap();
+        // Meanwhile the deal ahead has begun.
+        customers.at("2026-12-03T12:00:00Z").await;
+        assert!(customers.account("A-ACME").await.removed.is_some());
+        let (ports, connection) = (story.ports(), story.connection());
+        let id = "A-ACME".parse().unwrap();
+        let faults = &story.world.faults;
+        faults.at(number, Fault::Crash(When::After));
+        let asked = restore::restore(&ports, &connection, Object::Account, &id);
+        let cut_off = faults.run(asked).await.is_err();
+        faults.clear();
+        story.routine_sync().await.unwrap();
+        let is_back = customers.account("A-ACME").await.removed.is_none();
+        if is_back {
+            assert_eq!(customers.renewal("A-ACME").await, "2029-11-30", "{number}");
+        }
+        let again = restore::restore(&ports, &connection, Object::Account, &id).await;
+        assert_eq!(again.is_err(), is_back, "{number}: {again:?}");
+        story.routine_sync().await.unwrap();
+        assert_eq!(customers.renewal("A-ACME").await, "2029-11-30", "{number}");
+        assert_eq!(told_of(story, "restored"), 5, "{number}");
+        if !cut_off {
+            assert!(number > 10, "only {number} calls were made");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dismissal_that_is_cut_off_anywhere_is_calculated_and_told_of() {
+    for number in 1.. {
+        let customers = with_a_task().await;
+        let story = &customers.story;
+        let task = story.record(Object::Task, "t-1").await.unwrap();
+        let locked = zoho_sim::RecordFlags {
+            locked: Some(true),
+            ..zoho_sim::RecordFlags::default()
+        };
+        let zoho = String::from(task.zoho_id.unwrap()).parse().unwrap();
+        story
+            .zoho
+            .model()
+            .flag(story.organisation, "Tasks", zoho, locked)
+            .unwrap();
+        let elsewhere = json!({ "account": "A-GLOBEX" });
+        story.edit(Object::Task, "t-1", elsewhere).await.unwrap();
+        story.routine_sync().await.unwrap();
+        assert_moved(&customers, 0).await;
+        let open = async || {
+            (
+                customers.count("A-ACME", "open_tasks").await,
+                customers.count("A-GLOBEX", "open_tasks").await,
+            )
+        };
+        let is_parked = async || {
+            let task = story.record(Object::Task, "t-1").await.unwrap();
+            task.parked.is_some()
+        };
+        assert!(is_parked().await);
+        let (ports, connection) = (story.ports(), story.connection());
+        let id = "t-1".parse().unwrap();
+        let faults = &story.world.faults;
+        faults.at(number, Fault::Crash(When::After));
+        let asked = parked::dismiss(&ports, &connection, Object::Task, &id);
+        let cut_off = faults.run(asked).await.is_err();
+        faults.clear();
+        story.routine_sync().await.unwrap();
+        let is_done = !is_parked().await;
+        if is_done {
+            assert_eq!(open().await, (Some(1), Some(0)), "{number}");
+        }
+        let again = parked::dismiss(&ports, &connection, Object::Task, &id).await;
+        assert_eq!(again.is_err(), is_done, "{number}: {again:?}");
+        story.routine_sync().await.unwrap();
+        assert_eq!(open().await, (Some(1), Some(0)), "{number}");
+        assert_eq!(told_of(story, "dismissed"), 1, "{number}");
+        if !cut_off {
+            assert!(number > 5, "only {number} calls were made");
+            return;
+        }
+    }
 }
