@@ -147,7 +147,7 @@ mod tests {
             now,
         );
         run.stage = Stage::Accounts;
-        let mut slices = run.slices(&BTreeMap::new());
+        let mut slices = run.slices(&[], &BTreeMap::new());
         for slice in &mut slices {
             slice.done = true;
             counted

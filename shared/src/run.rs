@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::Position;
-use crate::identifier::{ConnectionId, Digest, RunId, ZohoId};
+use crate::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
 use crate::object::Object;
 
 /// What kind of sync a run is.
@@ -162,6 +162,8 @@ pub struct Slice {
     pub reached: Option<ZohoId>,
     /// How far a routine slice has come.
     pub position: Option<Position>,
+    /// How far a references slice has come: the last waiting record that it looked at.
+    pub looked_at: Option<PlatformId>,
     /// Whether it has reported.
     pub done: bool,
     /// Why it could not complete; the run then removes nothing of this object.
@@ -274,28 +276,23 @@ impl Run {
         }
     }
 
-    /// The slices of the stage under way. `marks` are the quantiles that the last full sync left for an object.
+    /// The slices of the stage under way, beside those that were `planned` before. `marks` are the quantiles that the last full sync left for an
+    /// object of which none was.
     #[must_use]
-    pub fn slices(&self, marks: &BTreeMap<Object, Vec<ZohoId>>) -> Vec<Slice> {
-        let ranges = |object: &Object| match (
-            self.stage.compares() && *object != Object::User,
-            marks.get(object),
-        ) {
-            (true, Some(marks)) => cut(marks, MAX_SLICES),
-            _ => vec![(ZohoId::MIN, ZohoId::MAX)],
-        };
-        let slice = |object: Object, index: usize, after: ZohoId, to: ZohoId| Slice {
+    pub fn slices(&self, planned: &[Slice], marks: &BTreeMap<Object, Vec<ZohoId>>) -> Vec<Slice> {
+        let slice = |object: Object, index: u16, (after, to): (ZohoId, ZohoId)| Slice {
             connection: self.connection.clone(),
             run: self.id.clone(),
             key: SliceKey {
                 stage: self.stage,
                 object,
-                index: u16::try_from(index).unwrap_or(u16::MAX),
+                index,
             },
             after,
             to,
             reached: None,
             position: None,
+            looked_at: None,
             done: false,
             failure: None,
             server_time: None,
@@ -307,13 +304,29 @@ impl Run {
             version: 0,
         };
         let of_object = |object: &Object| {
-            ranges(object)
+            let own: Vec<&Slice> = planned
+                .iter()
+                .filter(|other| other.key.stage == self.stage && other.key.object == *object)
+                .collect();
+            let is_cut = own.is_empty() && self.stage.compares() && *object != Object::User;
+            let ranges = match marks.get(object).filter(|_| is_cut) {
+                Some(marks) => cut(marks, MAX_SLICES),
+                None => gaps(own.iter().map(|other| (other.after, other.to)).collect()),
+            };
+            let is_free = |index: &u16| own.iter().all(|other| other.key.index != *index);
+            ranges
                 .into_iter()
-                .enumerate()
-                .map(|(index, (after, to))| slice(*object, index, after, to))
+                .zip((0..=u16::MAX).filter(is_free))
+                .map(|(range, index)| slice(*object, index, range))
                 .collect::<Vec<_>>()
         };
         self.stage.objects().iter().flat_map(of_object).collect()
+    }
+
+    /// Whether the slices that were `planned` hold every id of each object of the stage under way.
+    #[must_use]
+    pub fn is_planned(&self, planned: &[Slice]) -> bool {
+        self.slices(planned, &BTreeMap::new()).is_empty()
     }
 }
 
@@ -334,6 +347,24 @@ pub fn cut(marks: &[ZohoId], most: usize) -> Vec<(ZohoId, ZohoId)> {
     starts.zip(ends).collect()
 }
 
+/// What `ranges` leave of all ids, as ranges.
+#[must_use]
+pub fn gaps(mut ranges: Vec<(ZohoId, ZohoId)>) -> Vec<(ZohoId, ZohoId)> {
+    ranges.sort();
+    let mut gaps = Vec::new();
+    let mut reached = ZohoId::MIN;
+    for (after, to) in ranges {
+        if after > reached {
+            gaps.push((reached, after));
+        }
+        reached = reached.max(to);
+    }
+    if reached < ZohoId::MAX {
+        gaps.push((reached, ZohoId::MAX));
+    }
+    gaps
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,6 +381,38 @@ mod tests {
             let probe = id(probe);
             prop_assert_eq!(ranges.iter().filter(|(after, to)| *after < probe && probe <= *to).count(), 1);
         }
+
+        #[test]
+        fn what_was_planned_and_what_is_planned_beside_it_hold_every_id_once(first in proptest::collection::vec(1u64..1_000_000, 0..40), second in proptest::collection::vec(1u64..1_000_000, 0..40), kept in proptest::collection::vec(any::<bool>(), MAX_SLICES), probe in 1u64..1_000_001) {
+            let id = |number: u64| number.to_string().parse::<ZohoId>().unwrap();
+            let marks = |numbers: Vec<u64>| BTreeMap::from([(Object::Account, numbers.into_iter().map(id).collect::<Vec<_>>())]);
+            let begun = Run::begin("acme".parse().unwrap(), RunId::new(1, 1), RunKind::Full, Timestamp::UNIX_EPOCH);
+            let run = Run { stage: Stage::Accounts, ..begun };
+            let whole = run.slices(&[], &marks(first));
+            prop_assert!(run.is_planned(&whole));
+            let mut slices: Vec<Slice> = whole.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(slice, _)| slice.clone()).collect();
+            prop_assert_eq!(run.is_planned(&slices), slices.len() == whole.len());
+            slices.extend(run.slices(&slices, &marks(second)));
+            prop_assert!(run.is_planned(&slices));
+            let probe = id(probe);
+            prop_assert_eq!(slices.iter().filter(|slice| slice.after < probe && probe <= slice.to).count(), 1);
+            let keys: std::collections::BTreeSet<SliceKey> = slices.iter().map(|slice| slice.key).collect();
+            prop_assert_eq!(keys.len(), slices.len());
+        }
+    }
+
+    #[test]
+    fn slices_that_overlap_leave_only_what_none_holds() {
+        let id = |number: u64| number.to_string().parse::<ZohoId>().unwrap();
+        let ranges = vec![
+            (id(5), id(9)),
+            (id(1), id(7)),
+            (id(2), id(3)),
+            (id(12), ZohoId::MAX),
+        ];
+        assert_eq!(gaps(ranges), [(ZohoId::MIN, id(1)), (id(9), id(12))]);
+        assert_eq!(gaps(Vec::new()), [(ZohoId::MIN, ZohoId::MAX)]);
+        assert!(gaps(vec![(ZohoId::MIN, ZohoId::MAX)]).is_empty());
     }
 
     #[test]

@@ -21,19 +21,18 @@ use super::{Error, reading};
 /// How many waiting records are looked at together: so many that one call to Zoho reads their rows.
 const PAGE: usize = IN_VALUES;
 
-/// Completes the references of an object's waiting records, as far as their other ends have come.
+/// Completes the references of an object's waiting records, as far as their other ends have come; each is looked at once.
 ///
 /// # Errors
 /// When Zoho or a port fails.
 pub async fn complete(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> {
     let object = slice.key.object;
     let plan = job.plan(object);
-    let mut after: Option<PlatformId> = None;
     loop {
         let waiting = job
             .ports
             .store
-            .awaiting(job.id(), object, after.as_ref(), PAGE)
+            .awaiting(job.id(), object, slice.looked_at.as_ref(), PAGE)
             .await?;
         let Some(last) = waiting.last().cloned() else {
             return Ok(Ended::Done);
@@ -43,7 +42,7 @@ pub async fn complete(job: &Job<'_>, slice: &mut Slice) -> Result<Ended, Error> 
             .store
             .stop_awaiting(job.id(), object, &settled)
             .await?;
-        after = Some(last);
+        slice.looked_at = Some(last);
         if job.must_hand_over() {
             return Ok(Ended::HandOver);
         }

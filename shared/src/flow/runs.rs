@@ -140,22 +140,32 @@ async fn begin(
         now,
     );
     let run = ports.store.save_run(run).await?;
-    begin_stage(ports, &run, delay).await?;
+    begin_stage(ports, &run, &[], delay).await?;
     Ok(run)
 }
 
-/// Plans the stage that a run has come to, and sends its messages.
-async fn begin_stage(ports: &Ports, run: &Run, delay: Duration) -> Result<(), Error> {
+/// Plans what is not `planned` yet of the stage that a run has come to, and sends the messages of all of it.
+async fn begin_stage(
+    ports: &Ports,
+    run: &Run,
+    planned: &[Slice],
+    delay: Duration,
+) -> Result<(), Error> {
     let marks = match run.stage.compares() {
         true => marks(ports, &run.connection).await?,
         false => BTreeMap::new(),
     };
-    let planned = run.slices(&marks);
-    ports.store.plan_slices(&planned).await?;
+    let new = run.slices(planned, &marks);
+    ports.store.plan_slices(&new).await?;
+    let messages: Vec<Work> = planned
+        .iter()
+        .filter(|slice| slice.key.stage == run.stage && !slice.done)
+        .chain(&new)
+        .map(message)
+        .collect();
     if delay.is_zero() {
-        return send(ports, planned.iter()).await;
+        return Ok(ports.queue.send_work(&messages).await?);
     }
-    let messages: Vec<Work> = planned.iter().map(message).collect();
     Ok(ports.queue.send_work_later(&messages, delay).await?)
 }
 
@@ -179,8 +189,9 @@ pub async fn advance(ports: &Ports, mut run: Run, resend: Resend) -> Result<(), 
             .iter()
             .filter(|slice| slice.key.stage == run.stage)
             .collect();
-        if current.is_empty() {
-            return begin_stage(ports, &run, Duration::ZERO).await;
+        // Whoever planned the stage may have been cut off before it was whole.
+        if !run.is_planned(&slices) {
+            return begin_stage(ports, &run, &slices, Duration::ZERO).await;
         }
         if !current.iter().all(|slice| slice.done) {
             return match resend {
@@ -197,6 +208,8 @@ pub async fn advance(ports: &Ports, mut run: Run, resend: Resend) -> Result<(), 
                     .store
                     .save_run(Run {
                         stage: next,
+                        // An end that was cut off is none where the connection runs again.
+                        ended_at: None,
                         ..run.clone()
                     })
                     .await
@@ -231,7 +244,8 @@ fn failures(slices: &[Slice]) -> Option<String> {
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-/// Ends a run, and logs what a full sync certifies.
+/// Ends a run, and logs what a full sync certifies: first, because nobody comes back to a run that has ended. The run keeps the instant of which
+/// the lines are, so that said once more they are the same lines.
 ///
 /// # Errors
 /// When a port fails; that somebody else ended it is no error.
@@ -250,26 +264,37 @@ pub async fn end(
             routine::owe(ports, &run.connection, *parent).await?;
         }
     }
-    let now = ports.clock.now();
-    let ended = Run {
+    let now = run.ended_at.unwrap_or_else(|| ports.clock.now());
+    let mut ended = Run {
         status,
-        reason: reason.clone(),
+        reason,
         ended_at: Some(now),
-        ..run
+        ..run.clone()
     };
-    let run = match ports.store.save_run(ended).await {
-        Ok(run) => run,
-        Err(port::Error::Conflict { .. }) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    if cut_short {
-        alarm::full_sync_incomplete(&run.connection, &run.id);
-    }
-    if run.kind == RunKind::Routine
-        && (status == RunStatus::Complete || is_known(ports, &run).await?)
+    if run.kind == RunKind::Full
+        || (status == RunStatus::Incomplete && !is_known(ports, &ended).await?)
     {
-        return Ok(());
+        if run.ended_at.is_none() {
+            let ending = Run {
+                ended_at: Some(now),
+                ..run
+            };
+            ended.version = match ports.store.save_run(ending).await {
+                Ok(ending) => ending.version,
+                Err(port::Error::Conflict { .. }) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+        }
+        tell(ports, &ended, now).await?;
     }
+    match ports.store.save_run(ended).await {
+        Ok(_) | Err(port::Error::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells of a run that ends at `now`.
+async fn tell(ports: &Ports, run: &Run, now: Timestamp) -> Result<(), Error> {
     let settings = ports.store.settings(&run.connection).await?;
     let note = |outcome, action: &str, subject: &str, reason| {
         let (connection, retention) = (run.connection.clone(), retention(&settings));
@@ -289,7 +314,7 @@ pub async fn end(
         .map(|certificate| format!("{}s: {}", certificate.object, certificate.verdict.words()))
         .collect();
     let verdicts = verdicts.join("; ");
-    lines.push(match status {
+    lines.push(match run.status {
         RunStatus::Complete => note(
             Outcome::Done,
             "full sync complete",
@@ -297,7 +322,7 @@ pub async fn end(
             verdicts,
         ),
         _ => {
-            let reason = [reason.unwrap_or_default(), verdicts];
+            let reason = [run.reason.clone().unwrap_or_default(), verdicts];
             let reason = reason.iter().filter(|text| !text.is_empty());
             let reason = reason.map(String::as_str).collect::<Vec<_>>().join("; ");
             note(Outcome::Warned, "sync incomplete", run.id.as_str(), reason)
@@ -324,6 +349,9 @@ pub async fn end(
         });
     }
     ports.store.write(&lines).await?;
+    if run.kind == RunKind::Full && run.status == RunStatus::Incomplete {
+        alarm::full_sync_incomplete(&run.connection, &run.id);
+    }
     // What was parked for want of something may have it by now (W7).
     if run.kind == RunKind::Full {
         writeback::send_retry(ports, &run.connection).await;

@@ -148,7 +148,9 @@ pub async fn fill(at: &Stores, id: &ConnectionId) {
         .unwrap();
     let begun = Run::begin(id.clone(), run(at.now, 1), RunKind::Full, at.now);
     let begun = port.save_run(begun).await.unwrap();
-    port.plan_slices(&begun.slices(&[].into())).await.unwrap();
+    port.plan_slices(&begun.slices(&[], &[].into()))
+        .await
+        .unwrap();
     port.keep_oauth_state(&state(at, id)).await.unwrap();
     let spent = Spent {
         spender: Spender::Writeback,

@@ -164,7 +164,7 @@ async fn a_write_whose_answer_was_lost_knows_itself() {
     let run = store.save_run(run).await.unwrap();
     assert_eq!((run.version, way.to_lose()), (1, 0));
 
-    let mut slices = run.slices(&[].into());
+    let mut slices = run.slices(&[], &[].into());
     way.lose(1);
     store.plan_slices(&slices).await.unwrap();
     way.lose(1);
@@ -183,6 +183,7 @@ async fn tokens_that_cannot_be_read_give_way_to_those_before() {
         access: Secret::new(format!("1000.access-{generation}")),
         expires_at: SystemClock.now(),
         generation,
+        centre: None,
     };
     for generation in [1, 2] {
         vault.keep_tokens(&acme, &tokens(generation)).await.unwrap();

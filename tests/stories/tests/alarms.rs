@@ -8,12 +8,14 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use stories::Story;
 use tandem::edge::telemetry;
 use tandem::flow::runs;
 use tandem::object::Object;
-use tandem::run::RunKind;
+use tandem::run::{RunKind, RunStatus};
+use tandem_memory::{Fault, When};
 use tracing::subscriber::DefaultGuard;
 
 /// What was logged since.
@@ -122,4 +124,36 @@ async fn a_lost_grant_and_the_night_that_it_ends_are_said() {
             json!(["needs_reconnect", "acme", null]),
         ]
     );
+}
+
+#[tokio::test]
+async fn the_end_of_a_night_that_lost_its_grant_is_said_although_it_is_cut_off() {
+    let story = Story::begin(30, json!({})).await.unwrap();
+    story.full_sync().await.unwrap();
+    let run = runs::start(&story.ports(), &story.connection(), RunKind::Full)
+        .await
+        .unwrap();
+    let held = story.world.queue.take_work().unwrap();
+    story.handle_work(&held.message).await.unwrap();
+    story
+        .zoho
+        .model()
+        .oauth
+        .revoke_all(story.organisation, true);
+    let (log, _guard) = Log::begin();
+    let held = story.world.queue.take_work().unwrap();
+    let faults = &story.world.faults;
+    faults.on("save_run", 1, Fault::Crash(When::After));
+    let cut_off = faults.run(story.handle_work(&held.message)).await;
+    assert!(cut_off.is_err());
+    faults.clear();
+    story.pass(SignedDuration::from_mins(15));
+    story.handle_work(&held.message).await.unwrap();
+    story.deliver().await.unwrap();
+    let ran = story.ran(&run.id).await.unwrap();
+    assert_eq!(ran.run.status, RunStatus::Incomplete);
+    let said = log.lines().into_iter();
+    let said = said.filter(|line| line["alarm"] == "full_sync_incomplete");
+    assert_eq!(said.count(), 1);
+    assert_eq!(story.log("sync incomplete").len(), 1);
 }

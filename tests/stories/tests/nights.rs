@@ -11,9 +11,11 @@ use stories::{Story, name};
 use tandem::certificate::Verdict;
 use tandem::connection::Status;
 use tandem::flow::runs;
+use tandem::identifier::{RunId, ZohoId};
+use tandem::message::{Work, Writeback};
 use tandem::object::Object;
 use tandem::port::Coordination as _;
-use tandem::run::{Counter, RunKind, RunStatus};
+use tandem::run::{Counter, RunKind, RunStatus, Stage};
 use tandem_memory::{Fault, When};
 use zoho_sim::faults::Throttle;
 
@@ -288,4 +290,93 @@ async fn a_routine_sync_that_hangs_is_ended_by_the_next_night_and_said_once() {
     }
     assert_ne!(status(young.id).await.0, RunStatus::Incomplete);
     assert_eq!(story.log("sync incomplete").len(), 1);
+}
+
+/// Plants the ids at which the full sync after that one is cut.
+async fn cut(story: &Story, night: &RunId, object: Object, marks: &[ZohoId]) {
+    let (store, id) = (&story.world.store, story.connection());
+    for mut slice in store.slices(&id, night).await.unwrap() {
+        if slice.key.object == object && slice.key.stage.compares() && slice.key.index == 0 {
+            slice.marks = marks.to_vec();
+            store.save_slice(&mut slice).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stage_that_was_planned_in_part_is_planned_to_its_end() {
+    let story = Story::begin(30, scored()).await.unwrap();
+    let before = story.full_sync().await.unwrap().run.id;
+    let contacts = story.present(Object::Contact);
+    let mut ids: Vec<ZohoId> = contacts.iter().map(|id| id.parse().unwrap()).collect();
+    ids.sort();
+    let quarter = ids.len() / 4;
+    let quarters = [ids[quarter], ids[2 * quarter], ids[3 * quarter]];
+    cut(&story, &before, Object::Contact, &quarters).await;
+    let (ports, id) = (story.ports(), story.connection());
+    let run = runs::start(&ports, &id, RunKind::Full).await.unwrap().id;
+    // The users' slice plans the accounts, the accounts' one the contacts: the second time that a worker plans.
+    let half = Fault::Crash(When::Midway);
+    story.world.faults.on("plan_slices", 2, half);
+    let killed = loop {
+        let held = story.world.queue.take_work().unwrap();
+        let handled = story.world.faults.run(story.handle_work(&held.message));
+        if handled.await.is_err() {
+            break held.message;
+        }
+    };
+    story.world.faults.clear();
+    let planned = story.world.store.slices(&id, &run).await.unwrap();
+    let planned = planned
+        .iter()
+        .filter(|slice| slice.key.stage == Stage::Contacts);
+    assert_eq!(planned.count(), 2, "half of them");
+    // The full sync whose marks they were cut at says others by then.
+    cut(&story, &before, Object::Contact, &ids[..1]).await;
+    story.pass(SignedDuration::from_mins(15));
+    story.handle_work(&killed).await.unwrap();
+    story.deliver().await.unwrap();
+    let night = story.ran(&run).await.unwrap();
+    assert_eq!(night.run.status, RunStatus::Complete);
+    let certificate = night.certificate(Object::Contact).unwrap();
+    assert_eq!(certificate.verdict, Verdict::Agrees);
+    let rows = story.rows("Contacts").unwrap().len() as u64;
+    assert_eq!(certificate.counters.get(Counter::RowsRead), rows);
+}
+
+#[tokio::test]
+async fn a_night_that_is_cut_off_at_its_end_is_told_of_once_and_has_what_is_parked_tried_again() {
+    // With its instant stored, when all is said, and when it has ended.
+    let cuts = [(1, When::After), (2, When::Before), (2, When::After)];
+    for (number, when) in cuts {
+        let (story, _) = with_a_deletion().await;
+        let run = runs::start(&story.ports(), &story.connection(), RunKind::Full)
+            .await
+            .unwrap()
+            .id;
+        let last = loop {
+            let message = story.world.queue.take_work().unwrap().message;
+            if matches!(&message, Work::Slice { slice, .. } if slice.stage == Stage::Calculated) {
+                break message;
+            }
+            story.handle_work(&message).await.unwrap();
+        };
+        let faults = &story.world.faults;
+        faults.on("save_run", number, Fault::Crash(when));
+        let cut_off = faults.run(story.handle_work(&last)).await;
+        assert!(cut_off.is_err(), "{number} {when:?}");
+        faults.clear();
+        story.pass(SignedDuration::from_mins(15));
+        story.handle_work(&last).await.unwrap();
+        let retries = story.world.queue.writeback.messages().into_iter();
+        let retries = retries.filter(|message| matches!(message, Writeback::Retry { .. }));
+        assert!(retries.count() > 0, "{number} {when:?}");
+        story.deliver().await.unwrap();
+        let ran = story.ran(&run).await.unwrap();
+        assert_eq!(ran.run.status, RunStatus::Complete, "{number} {when:?}");
+        let mut lines = story.log("full sync complete");
+        lines.retain(|line| line.run.as_ref() == Some(&run));
+        assert_eq!(lines.len(), 1, "{number} {when:?}");
+        assert_eq!(ran.run.ended_at, Some(lines[0].at), "{number} {when:?}");
+    }
 }

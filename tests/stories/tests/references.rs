@@ -11,7 +11,8 @@ use stories::{Story, name, text};
 use tandem::flow::runs;
 use tandem::message::Work;
 use tandem::object::Object;
-use tandem::run::{RunKind, Stage};
+use tandem::port::Coordination as _;
+use tandem::run::{RunKind, RunStatus, Stage};
 use zoho_sim::faults::Throttle;
 
 fn account(story: &Story, name: &str, more: &Value) -> String {
@@ -152,4 +153,42 @@ async fn a_row_that_says_again_what_it_said_before_its_reference_was_completed_i
     edit(&story, &child, &json!({ "Account_Name": "CHILD" }));
     story.routine_sync().await.unwrap();
     assert_eq!(shown(), text("CHILD"));
+}
+
+#[tokio::test]
+async fn more_waiting_records_than_an_invocation_has_time_for_are_all_looked_at() {
+    let story = Story::begin(3, json!({})).await.unwrap();
+    // Without an external id it never comes to the platform, so what names it waits for good.
+    let nobody = json!({ "Account_Name": "Nobody" });
+    let nobody = story.zoho_creates("Accounts", &nobody).unwrap();
+    for number in 0..150 {
+        account(&story, &format!("W-{number:03}"), &under(&nobody));
+    }
+    let child = account(&story, "Z-CHILD", &json!({}));
+    let parent = account(&story, "Z-PARENT", &json!({}));
+    edit(&story, &child, &under(&parent));
+    let references = night_until_references(&story).await;
+    let Work::Slice { run, .. } = &references else {
+        unreachable!("it asks for a slice");
+    };
+    // Each page takes an invocation's time.
+    let clock = story.world.clock.clone();
+    story.world.faults.last(move |call| {
+        if call.operation == "stop_awaiting" {
+            clock.advance(SignedDuration::from_secs(270));
+        }
+        Box::pin(async {})
+    });
+    story.handle_work(&references).await.unwrap();
+    assert_eq!(parent_of(&story, &child), None, "it has not come to it");
+    let mut handled = 0;
+    while let Some(held) = story.world.queue.take_work() {
+        handled += 1;
+        assert!(handled < 50, "it begins anew each time");
+        story.handle_work(&held.message).await.unwrap();
+    }
+    assert_eq!(parent_of(&story, &child).as_deref(), Some("Z-PARENT"));
+    let id = story.connection();
+    let ended = story.world.store.run(&id, run).await.unwrap().unwrap();
+    assert_eq!(ended.status, RunStatus::Complete, "{:?}", ended.reason);
 }

@@ -249,7 +249,7 @@ async fn full_sync(desk: &Desk, credits: u64) {
     let acme: ConnectionId = "acme".parse().unwrap();
     let store = &desk.world.store;
     let begun = Run::begin(acme, RunId::new(1, 1), RunKind::Full, desk.world.now());
-    let mut slices = begun.slices(&BTreeMap::new());
+    let mut slices = begun.slices(&[], &BTreeMap::new());
     slices[0].counters.add(Counter::ZohoCredits, credits);
     store.plan_slices(&slices).await.unwrap();
     let ended = Run {

@@ -104,7 +104,7 @@ async fn a_full_sync_certifies_each_object() {
         stage: Stage::Accounts,
         ..stored
     };
-    let mut slices = accounts.slices(&[].into());
+    let mut slices = accounts.slices(&[], &[].into());
     let counted = [
         (Counter::RowsRead, 5),
         (Counter::ZohoCount, 6),

@@ -12,7 +12,7 @@ use super::names;
 use super::query::Query;
 use super::write::Guard;
 use crate::cursor::Position;
-use crate::identifier::{ConnectionId, Digest, RunId, ZohoId};
+use crate::identifier::{ConnectionId, Digest, PlatformId, RunId, ZohoId};
 use crate::port::{Error, Page, Progress};
 use crate::run::{Counters, Run, RunKind, RunStatus, Slice, SliceKey, Stage};
 
@@ -121,6 +121,8 @@ struct StoredSlice {
     doubtful: Vec<ZohoId>,
     #[serde(default)]
     unflagged: BTreeMap<String, u64>,
+    #[serde(default)]
+    looked_at: Option<PlatformId>,
     version: u64,
     expires_at: Option<i64>,
 }
@@ -143,6 +145,7 @@ impl From<Slice> for StoredSlice {
             marks,
             doubtful,
             unflagged,
+            looked_at,
             version,
         } = slice;
         Self {
@@ -164,6 +167,7 @@ impl From<Slice> for StoredSlice {
             marks,
             doubtful,
             unflagged,
+            looked_at,
             version,
         }
     }
@@ -189,6 +193,7 @@ impl From<StoredSlice> for Slice {
             marks,
             doubtful,
             unflagged,
+            looked_at,
             version,
             expires_at: _,
         } = stored;
@@ -208,6 +213,7 @@ impl From<StoredSlice> for Slice {
             marks,
             doubtful,
             unflagged,
+            looked_at,
             version,
         }
     }
@@ -354,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_slice_comes_back_as_it_was() {
-        let bare = run().slices(&[].into()).remove(0);
+        let bare = run().slices(&[], &[].into()).remove(0);
         let mut counters = Counters::default();
         counters.add(Counter::RowsRead, 10);
         counters.add(Counter::ZohoCredits, u64::from(u32::MAX));
@@ -364,6 +370,7 @@ mod tests {
                 time: "2026-11-23T10:00:00+00:00".parse().unwrap(),
                 id: ZohoId::MAX,
             }),
+            looked_at: Some("ann@example.com".parse().unwrap()),
             done: true,
             failure: Some("why".into()),
             server_time: Some(Timestamp::UNIX_EPOCH),
@@ -383,6 +390,16 @@ mod tests {
             );
             assert_eq!(slice_of(item).unwrap(), slice);
         }
+    }
+
+    #[test]
+    fn a_slice_that_an_earlier_release_stored_is_read() {
+        let slice = run().slices(&[], &[].into()).remove(0);
+        let mut item = to_item(&StoredSlice::from(slice.clone())).unwrap();
+        for later in ["doubtful", "unflagged", "looked_at"] {
+            assert!(item.remove(later).is_some(), "{later}");
+        }
+        assert_eq!(slice_of(item).unwrap(), slice);
     }
 
     #[test]

@@ -200,6 +200,7 @@ fn slice(subject: &Subject<'_>, who: Who, of: u64, index: u16) -> Slice {
         to: ZohoId::MAX,
         reached: None,
         position: None,
+        looked_at: None,
         done: false,
         failure: None,
         server_time: None,
