@@ -59,6 +59,7 @@ async fn what_a_run_counted_is_summed_by_object() {
             to: ZohoId::MAX,
             reached: None,
             position: None,
+            looked_at: None,
             done: true,
             failure: Some("a scope lacks".into()),
             server_time: None,
