@@ -68,7 +68,7 @@ defects! {
     "P6", 400, "nobody knows of a creation whose reply was lost", Does(|ports| tables(ports, edits::IntentForgotten));
     "P7", 5, "the tokens of another connection are used", Does(|ports| secrets(ports, messages::TokensOfTheFirst));
     "W3", 10, "what is in no selected segment is written in Zoho", Does(|ports| tables(ports, rules::SegmentsIgnored));
-    "W4", 150, "what both sides agreed on is not kept", Does(|ports| tables(ports, edits::BaseForgotten));
+    "W4", 300, "what both sides agreed on is not kept", Does(|ports| tables(ports, edits::BaseForgotten));
     "W4", 160, "what changes twice in the second of its reading is written over", Does(|ports| zoho(ports, reading::ReadLater));
     "W5", 5, "what is written in Zoho starts its automations", Does(|ports| zoho(ports, edits::AutomationsStarted));
     "W7", 400, "what is parked is never tried again", Does(|ports| queues(ports, messages::RetryForgotten));
