@@ -357,10 +357,10 @@ async fn calculate(
         };
         let outcome = plan.evaluate(id, &belonging(job, id).await?, today);
         calculated.changes_on = outcome.changes_on;
-        // Whoever calculated it last may have been cut off between the record and its line, whichever run that was.
+        // Whoever calculated it last, or brought it back, may have been cut off between the record and its line, whichever run that was.
         let last = account.change.as_ref().map(|change| change.action);
         let late = job.late_line(&account);
-        let late = late.filter(|_| last == Some(Action::Calculated));
+        let late = late.filter(|_| matches!(last, Some(Action::Calculated | Action::Restored)));
         calculated.entries.extend(late);
         if let Some(after) = plan.applied(&account, &outcome, &job.moment()) {
             match job.ports.store.save_record(after).await {

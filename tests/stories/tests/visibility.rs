@@ -124,9 +124,11 @@ async fn a_field_that_is_shown_again_comes_with_each_slice_of_those_that_read_si
         story.zoho_edits("Deals", deal, &step).unwrap();
     }
     story.zoho_hides("Deals", "Next_Step", true).unwrap();
+    story.pass(SignedDuration::from_hours(24));
     let night = story.full_sync().await.unwrap();
     assert_eq!(lacks(&story, Object::Deal).await, field("Next_Step"));
     cut(&story, &night).await;
+    story.pass(SignedDuration::from_hours(24));
     story.zoho_hides("Deals", "Next_Step", false).unwrap();
     let (ports, id) = (story.ports(), story.connection());
     runs::start(&ports, &id, RunKind::Full).await.unwrap();
