@@ -280,7 +280,6 @@ mod tests {
     use crate::settings::Settings;
     use proptest::prelude::*;
     use serde_json::json;
-
     fn plan(policy: &str) -> FieldPlan {
         let settings: Settings = serde_json::from_value(
             json!({"conflicts": policy, "core_writeback": true, "objects": {"account": {
