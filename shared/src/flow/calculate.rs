@@ -17,7 +17,7 @@ use crate::identifier::{ConnectionId, PlatformId, RunId};
 use crate::journal::{self, Entry};
 use crate::message::{Version, Work};
 use crate::object::Object;
-use crate::port::{self, Ports};
+use crate::port::{self, Ports, SettingsVersion};
 use crate::record::{Action, Record};
 use crate::run::{Counter, Counters, Slice};
 use crate::settings::Settings;
@@ -64,6 +64,22 @@ impl<'a> Desk<'a> {
             plan: Plan::compile(settings, connection),
             marked: AtomicBool::new(false),
         }
+    }
+
+    /// The desk of a connection for what a person asks by hand, and the settings that it goes by.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such connection, or when a port fails.
+    pub async fn by_hand(
+        ports: &'a Ports,
+        connection: &ConnectionId,
+    ) -> Result<(Self, SettingsVersion), Error> {
+        let settings = ports.store.settings(connection).await?;
+        let known = ports.store.connection(connection).await?;
+        let known = known.ok_or_else(|| Error::NotFound {
+            what: format!("connection {connection}"),
+        })?;
+        Ok((Self::new(ports, &known, &settings.settings), settings))
     }
 
     /// Marks the accounts that may come to something else because these records were saved as they are.

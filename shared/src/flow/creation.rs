@@ -81,16 +81,19 @@ pub async fn look(
     tie_unanswered(job, plan, &rows, records).await?;
     let applied = apply(job, plan, &rows, None, Mode::Routine).await?;
     announce(job, plan.object, applied.announce, &mut Counters::default()).await?;
-    let identified = rows
-        .iter()
-        .filter_map(|row| Some((plan.identify(row)?, row.id)));
+    if plan.identity != Identity::Own {
+        let found = rows
+            .iter()
+            .filter_map(|row| Some((plan.identify(row)?, row.id)));
+        return Ok(found.collect());
+    }
     // A task's row does not say whose it is: its link does.
     let ids: Vec<ZohoId> = rows.iter().map(|row| row.id).collect();
     let links = job.ports.store.links(job.id(), plan.object, &ids).await?;
-    let linked = links
-        .iter()
+    let found = links
+        .into_iter()
         .filter_map(|link| Some((link.platform_id()?.clone(), link.zoho_id)));
-    Ok(identified.chain(linked).collect())
+    Ok(found.collect())
 }
 
 /// Ties rows to the records whose creation got no answer, wherever they are: what Tandem made itself is found again even if it is outside of

@@ -58,12 +58,7 @@ pub async fn dismiss(
     object: Object,
     id: &PlatformId,
 ) -> Result<Record, Error> {
-    let settings = ports.store.settings(connection).await?;
-    let known = ports.store.connection(connection).await?;
-    let known = known.ok_or_else(|| Error::NotFound {
-        what: format!("connection {connection}"),
-    })?;
-    let desk = Desk::new(ports, &known, &settings.settings);
+    let (desk, settings) = Desk::by_hand(ports, connection).await?;
     let decided = change(ports, connection, object, id, dismissed, Some(&desk)).await?;
     let (Ok(record) | Err(record)) = &decided;
     let change = record.change.as_ref();

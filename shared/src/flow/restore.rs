@@ -30,12 +30,7 @@ pub async fn restore(
     object: Object,
     id: &PlatformId,
 ) -> Result<Vec<Record>, Error> {
-    let settings = ports.store.settings(connection).await?;
-    let known = ports.store.connection(connection).await?;
-    let known = known.ok_or_else(|| Error::NotFound {
-        what: format!("connection {connection}"),
-    })?;
-    let desk = Desk::new(ports, &known, &settings.settings);
+    let (desk, settings) = Desk::by_hand(ports, connection).await?;
     let record = read(ports, connection, object, id).await?;
     let record = record.ok_or_else(|| Error::NotFound {
         what: format!("{object} {id}"),

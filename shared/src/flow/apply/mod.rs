@@ -28,7 +28,7 @@ use super::reading;
 use batch::Batch;
 pub use batch::candidate;
 pub(in crate::flow) use relink::{
-    Meanwhile, Relinked, remove_links, save_links, save_links_unless_taken,
+    Meanwhile, Relinked, is_taken, remove_links, save_links, save_links_unless_taken,
 };
 pub(in crate::flow) use settle::owner;
 use settle::{Page, Settled};

@@ -50,11 +50,14 @@ pub(in crate::flow) async fn save_links(
     meanwhile: Meanwhile,
 ) -> Result<(), Error> {
     match save_links_unless_taken(job, &links).await?.first() {
-        Some(id) if meanwhile == Meanwhile::Conflicts => {
-            Err(port::Error::conflict(format!("the link of {id}")).into())
-        }
+        Some(id) if meanwhile == Meanwhile::Conflicts => Err(is_taken(*id).into()),
         _ => Ok(()),
     }
+}
+
+/// What a row comes to whose link somebody else stored: it is to be looked at again.
+pub(in crate::flow) fn is_taken(id: ZohoId) -> port::Error {
+    port::Error::conflict(format!("the link of {id}"))
 }
 
 /// Stores links over those that were read. Returns the rows whose links somebody else stored meanwhile, which stay.

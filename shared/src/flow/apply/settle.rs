@@ -137,7 +137,7 @@ impl Page<'_> {
                 }
             }
             let enriches = self.job.settings.settings.source_mode == SourceMode::EnrichOnly;
-            if known.is_none() && enriches && self.plan.object != Object::User {
+            if is_new && enriches && self.plan.object != Object::User {
                 let standing = Standing::Unknown(identity.clone());
                 self.part(asked, linked, &identity, aside).await?;
                 return Ok(self.settled(asked, standing, Counter::Unknown));
@@ -295,7 +295,7 @@ impl Page<'_> {
         settled
     }
 
-    /// The same where that is known. The link is open for what the row says, and names the record only where the platform has that.
+    /// The same without a word about it. The link is open for what the row says, and names the record only where the platform has that.
     fn not_taken(&self, asked: &ToMerge<'_>, identity: &PlatformId, is_new: bool) -> Settled {
         let standing = match is_new {
             true => Standing::Unmatched,

@@ -4,9 +4,9 @@ use crate::flow::Error;
 use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::Entry;
 use crate::object::Object;
-use crate::port;
 use crate::record::{Action, Change, Link, Record, RemovalReason, Removed};
 
+use super::relink::is_taken;
 use super::settle::{Aside, Page, Settled};
 use super::waves::ToMerge;
 
@@ -53,11 +53,7 @@ impl Page<'_> {
             let now = store.links(connection, object, &[link.zoho_id]).await?;
             return match now.first() == Some(&link) {
                 true => Ok(()),
-                false => Err(port::Error::conflict(format!(
-                    "the link of {object}#{}",
-                    link.zoho_id
-                ))
-                .into()),
+                false => Err(is_taken(link.zoho_id).into()),
             };
         }
         store.save_link_over(&link, stored).await?;

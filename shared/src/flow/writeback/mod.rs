@@ -374,11 +374,12 @@ impl<'a> Push<'a> {
     /// records and their lines, and then the message comes again.
     async fn tell_again(&self, records: &[Record]) -> Result<(), Error> {
         let decided = |record: &&Record| {
-            let action = record.change.as_ref().map(|change| change.action);
-            matches!(
-                action,
-                Some(Action::Pushed | Action::CreatedInZoho | Action::Pulled)
-            )
+            let change = record.change.as_ref();
+            change.is_some_and(|change| match change.action {
+                Action::Pushed | Action::CreatedInZoho => true,
+                Action::Pulled => change.fields.iter().any(|field| field.overruled.is_some()),
+                _ => false,
+            })
         };
         let lines: Vec<Entry> = records
             .iter()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::flow::apply::{Meanwhile, Relinked, save_links, save_links_unless_taken};
+use crate::flow::apply::{Meanwhile, Relinked, is_taken, save_links, save_links_unless_taken};
 use crate::flow::{Error, alarm, reading};
 use crate::hash;
 use crate::identifier::{PlatformId, ZohoId};
@@ -94,11 +94,10 @@ impl Push<'_> {
                 }
                 Stored::Meanwhile(record) => {
                     // What somebody else's merge decided of a field since is not taken back.
-                    let before = written.record.base;
                     written.fields.retain(|name, _| {
-                        let base =
-                            |fields: &Fields| fields.get(name).cloned().unwrap_or(Value::Null);
-                        base(&record.base).same(&base(&before))
+                        let now = record.base.get(name).unwrap_or(&Value::Null);
+                        let then = written.record.base.get(name).unwrap_or(&Value::Null);
+                        now.same(then)
                     });
                     again.push(Written {
                         record,
@@ -308,7 +307,7 @@ impl Push<'_> {
             None => (Vec::new(), BTreeSet::new()),
         };
         if let Some(id) = taken.first() {
-            return Err(port::Error::conflict(format!("the link of {id}")).into());
+            return Err(is_taken(*id).into());
         }
         let saved = match job.ports.store.save_record(merged).await {
             Err(port::Error::Refused { .. }) => {
