@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::identifier::{ConnectionId, Digest, FieldName, PlatformId, RunId, ZohoId};
+use crate::identifier::{ConnectionId, Digest, FieldName, PlatformId, RunId, ZohoField, ZohoId};
 use crate::object::Object;
 use crate::value::{Fields, Value};
 
@@ -101,16 +101,25 @@ pub struct Intent {
     /// What the tries said, each that differed, whatever became of the record since. Any of them may be in Zoho. Empty in an intent from before
     /// this was kept: what the record shows stands for it.
     pub tries: Vec<Fields>,
+    /// The fields that the tries were marked in, whatever the settings name since.
+    pub marks: BTreeSet<ZohoField>,
 }
 
 impl Intent {
     /// The intent once something more is tried.
     #[must_use]
-    pub fn tried(before: Option<&Self>, fields: Fields, now: Timestamp) -> Self {
+    pub fn tried(
+        before: Option<&Self>,
+        fields: Fields,
+        mark: Option<&ZohoField>,
+        now: Timestamp,
+    ) -> Self {
         let mut intent = before.cloned().unwrap_or_else(|| Self {
             at: now,
             tries: Vec::new(),
+            marks: BTreeSet::new(),
         });
+        intent.marks.extend(mark.cloned());
         if !intent.tries.contains(&fields) {
             intent.tries.push(fields);
         }
@@ -368,8 +377,19 @@ pub enum Dependants {
     Asked,
     /// Not yet: the routine sync that it came in with asks for them.
     Due,
+    /// They were asked for and could not be read then: the next routine sync asks again. The number sets this time apart from every other, so that
+    /// whoever asked and did not note that yet comes to a conflict.
+    Again(u128),
     /// The full sync that it came in with reads them in a later stage. If that one is cut short, the next routine sync asks for them.
     LeftTo(RunId),
+}
+
+impl Dependants {
+    /// Whether a routine sync is to ask for them.
+    #[must_use]
+    pub const fn are_due(&self) -> bool {
+        matches!(self, Self::Due | Self::Again(_))
+    }
 }
 
 /// How a Zoho record stands to the platform.

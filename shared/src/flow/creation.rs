@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::identifier::{PlatformId, ZohoId};
+use crate::identifier::{PlatformId, ZohoField, ZohoId};
 use crate::mapping::{FieldPlan, Identity};
 use crate::object::Object;
 use crate::record::{CLOCK_SKEW, Dependants, Link, Record, Standing};
@@ -60,10 +60,7 @@ pub async fn look(
                 .filter(|record| record.create_intent.is_some())
                 .cloned()
                 .collect();
-            let mut rows = match &job.settings.settings.task_mark {
-                Some(mark) => by_text(job, plan, mark.as_str(), &tried).await?,
-                None => Vec::new(),
-            };
+            let mut rows = by_mark(job, plan, &tried).await?;
             // Without a mark, or from before the settings named one.
             let is_found = |record: &Record| rows.iter().any(|row| is_of_intent(job, record, row));
             let unmarked: Vec<Record> = tried
@@ -151,12 +148,39 @@ fn is_left_by(job: &Job<'_>, plan: &FieldPlan, record: &Record, row: &Row) -> bo
     }
 }
 
+/// The tasks that are marked as one of these records, in the field that the settings name or in one that they named when it was tried.
+async fn by_mark(job: &Job<'_>, plan: &FieldPlan, tried: &[Record]) -> Result<Vec<Row>, Error> {
+    let mark = job.settings.settings.task_mark.as_ref();
+    let mut rows = match mark {
+        Some(mark) => by_text(job, plan, mark.as_str(), tried).await?,
+        None => Vec::new(),
+    };
+    let mut marked: BTreeMap<&ZohoField, Vec<Record>> = BTreeMap::new();
+    for record in tried {
+        let marks = record.create_intent.iter().flat_map(|intent| &intent.marks);
+        for former in marks.filter(|former| Some(*former) != mark) {
+            marked.entry(former).or_default().push(record.clone());
+        }
+    }
+    for (former, records) in marked {
+        // Nobody can look into a field that is gone.
+        if reading::is_shown(job, plan.object, former.as_str()).await? {
+            rows.extend(by_text(job, plan, former.as_str(), &records).await?);
+        }
+    }
+    let mut met = BTreeSet::new();
+    rows.retain(|row| met.insert(row.id));
+    Ok(rows)
+}
+
 async fn by_text(
     job: &Job<'_>,
     plan: &FieldPlan,
     field: &str,
     records: &[Record],
 ) -> Result<Vec<Row>, Error> {
+    let mut beside = columns(job, plan);
+    beside.insert(field.to_owned());
     let mut rows = Vec::new();
     for records in records.chunks(IN_VALUES) {
         let values = records.iter().map(|record| record.id.to_string()).collect();
@@ -164,7 +188,7 @@ async fn by_text(
             field: field.to_owned(),
             values,
         };
-        let page = reading::rows_with(job, plan, &columns(job, plan), which, PAGE_ROWS).await?;
+        let page = reading::rows_with(job, plan, &beside, which, PAGE_ROWS).await?;
         rows.extend(page.value.rows);
     }
     Ok(rows)
@@ -218,10 +242,10 @@ async fn answered(
 }
 
 /// The columns by which a creation is recognised, beside those of the plan.
-fn columns(job: &Job<'_>, plan: &FieldPlan) -> Vec<String> {
-    let mut columns = Vec::new();
+fn columns(job: &Job<'_>, plan: &FieldPlan) -> BTreeSet<String> {
+    let mut columns = BTreeSet::new();
     if plan.object == Object::Task {
-        columns.push("Created_Time".to_owned());
+        columns.insert("Created_Time".to_owned());
         columns.extend(
             job.settings
                 .settings
@@ -243,10 +267,21 @@ fn is_of_intent(job: &Job<'_>, record: &Record, row: &Row) -> bool {
     let Some(intent) = &record.create_intent else {
         return false;
     };
+    let is_marked = |mark: &ZohoField| {
+        row.json(mark.as_str())
+            .as_str()
+            .map(|mark| mark == record.id.as_str())
+    };
+    if intent
+        .marks
+        .iter()
+        .any(|mark| is_marked(mark) == Some(true))
+    {
+        return true;
+    }
     let mark = job.settings.settings.task_mark.as_ref();
-    let mark = mark.map(|mark| row.json(mark.as_str()));
-    if let Some(mark) = mark.as_ref().and_then(serde_json::Value::as_str) {
-        return mark == record.id.as_str();
+    if let Some(is_its) = mark.and_then(is_marked) {
+        return is_its;
     }
     let created = row
         .json("Created_Time")
@@ -322,16 +357,13 @@ async fn unanswered(job: &Job<'_>) -> Result<Vec<Record>, Error> {
     Ok(unanswered)
 }
 
-/// The rows with the marks of these records, where the settings name a mark: whoever syncs does not read it along.
+/// The rows with the marks of these records: whoever syncs does not read them along.
 async fn marked(
     job: &Job<'_>,
     plan: &FieldPlan,
     unanswered: &[Record],
 ) -> Result<BTreeMap<ZohoId, Row>, Error> {
-    let Some(mark) = &job.settings.settings.task_mark else {
-        return Ok(BTreeMap::new());
-    };
-    let rows = by_text(job, plan, mark.as_str(), unanswered).await?;
+    let rows = by_mark(job, plan, unanswered).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 

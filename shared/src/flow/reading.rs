@@ -95,6 +95,18 @@ pub async fn demands(job: &Job<'_>, plan: &FieldPlan) -> Result<Demands, Error> 
     })
 }
 
+/// Whether the granting user may see a field that the settings need not name any more.
+///
+/// # Errors
+/// When Zoho or a port fails.
+pub async fn is_shown(job: &Job<'_>, object: Object, field: &str) -> Result<bool, Error> {
+    match job.known.visible(job, object).await {
+        Ok(visible) => Ok(visible.contains(field)),
+        Err(Error::Crm(denied)) if is_refusal(&denied) => Ok(false),
+        Err(failed) => Err(failed),
+    }
+}
+
 /// The fields of an object that Zoho does not show, as far as the job knows.
 ///
 /// # Errors
@@ -126,7 +138,7 @@ pub async fn rows(
     which: Which,
     limit: usize,
 ) -> Result<Reply<Rows>, Error> {
-    rows_with(job, plan, &[], which, limit).await
+    rows_with(job, plan, &BTreeSet::new(), which, limit).await
 }
 
 /// The rows whose lookup `field` names one of the ids, page by page.
@@ -161,7 +173,7 @@ pub fn referring<'a>(
 pub async fn rows_with(
     job: &Job<'_>,
     plan: &FieldPlan,
-    beside: &[String],
+    beside: &BTreeSet<String>,
     which: Which,
     limit: usize,
 ) -> Result<Reply<Rows>, Error> {
@@ -174,8 +186,9 @@ pub async fn rows_with(
     loop {
         let lacks = job.known.of(job, object).await?;
         refuse_blind(object, &needed, &lacks)?;
-        let mut columns = plan.columns();
+        let mut columns: BTreeSet<String> = plan.columns().into_iter().collect();
         columns.extend(beside.iter().cloned());
+        let mut columns: Vec<String> = columns.into_iter().collect();
         columns.retain(|column| !lacks.contains(&Lack::Field(column.clone())));
         let select = Select {
             object,

@@ -213,7 +213,7 @@ async fn ask_for_owed(
         for link in links.into_iter().filter(|link| link.in_scope) {
             let is_owed = match &link.dependants {
                 Dependants::Asked => false,
-                Dependants::Due => true,
+                Dependants::Due | Dependants::Again(_) => true,
                 Dependants::LeftTo(run) => {
                     if !known.contains_key(run) {
                         let status = store.run(job.id(), run).await?.map(|run| run.status);
@@ -261,7 +261,8 @@ pub(super) async fn owe(
     Err(port::Error::conflict(format!("the {parent} cursor of connection {connection}")).into())
 }
 
-/// Leaves dependants that were asked for, and that can't be read as long as the connection does not run, to the routine sync that follows.
+/// Leaves dependants that were asked for, and that can't be read as long as the connection does not run, to the routine sync that follows. Whoever
+/// asked may not have noted that yet: then it does not come to.
 ///
 /// # Errors
 /// When a port fails, or when somebody else stores a parent's link at the same moment; doing it once more is harmless.
@@ -272,15 +273,12 @@ pub(super) async fn leave_for_later(
     ids: &[ZohoId],
 ) -> Result<(), Error> {
     let links = ports.store.links(connection, parent, ids).await?;
-    for link in links
-        .iter()
-        .filter(|link| link.in_scope && link.dependants == Dependants::Asked)
-    {
-        let due = Link {
-            dependants: Dependants::Due,
+    for link in links.iter().filter(|link| link.in_scope) {
+        let again = Link {
+            dependants: Dependants::Again(ports.entropy.number()),
             ..link.clone()
         };
-        ports.store.save_link_over(&due, Some(link)).await?;
+        ports.store.save_link_over(&again, Some(link)).await?;
     }
     owe(ports, connection, parent).await
 }

@@ -130,6 +130,14 @@ pub(crate) async fn a_link_is_stored_only_over_the_one_that_was_read(at: &Stores
             ..first.clone()
         },
         Link {
+            dependants: Dependants::Again(1),
+            ..first.clone()
+        },
+        Link {
+            dependants: Dependants::Again(2),
+            ..first.clone()
+        },
+        Link {
             dependants: Dependants::Due,
             ..first.clone()
         },
@@ -181,6 +189,10 @@ pub(crate) async fn a_link_is_removed_only_as_it_was_read(at: &Stores) {
         },
         Link {
             dependants: Dependants::Due,
+            ..read.clone()
+        },
+        Link {
+            dependants: Dependants::Again(1),
             ..read.clone()
         },
     ] {

@@ -82,9 +82,10 @@ pub(crate) fn edit(record: &mut Record, name: &str, at: Timestamp) {
 }
 
 pub(crate) fn dependants(number: u64) -> Dependants {
-    match number % 3 {
+    match number % 4 {
         0 => Dependants::Due,
         1 => Dependants::Asked,
+        2 => Dependants::Again(number.into()),
         _ => Dependants::LeftTo(RunId::new(number, number.into())),
     }
 }

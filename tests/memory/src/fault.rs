@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
@@ -185,11 +185,25 @@ impl Faults {
         process: impl Future<Output = T>,
         meanwhile: impl Future<Output = M>,
     ) -> Option<(T, M)> {
+        self.amid_call(operation, 1, process, meanwhile).await
+    }
+
+    /// The same when the process comes to its `number`th call of that method, from 1.
+    pub async fn amid_call<T, M>(
+        &self,
+        operation: &'static str,
+        number: u64,
+        process: impl Future<Output = T>,
+        meanwhile: impl Future<Output = M>,
+    ) -> Option<(T, M)> {
         let stands = Arc::new(AtomicBool::new(false));
         let goes_on = Arc::new(AtomicBool::new(false));
         let (reached, door) = (stands.clone(), goes_on.clone());
+        let calls = AtomicU64::new(0);
         self.last(move |call| {
-            let waits = call.operation == operation && !reached.swap(true, Ordering::SeqCst);
+            let waits =
+                call.operation == operation && calls.fetch_add(1, Ordering::SeqCst) + 1 == number;
+            reached.fetch_or(waits, Ordering::SeqCst);
             let door = door.clone();
             Box::pin(async move {
                 while waits && !door.load(Ordering::SeqCst) {

@@ -156,6 +156,17 @@ async fn what_a_full_sync_took_in_before_it_was_cut_short_brings_the_rest_with_t
     );
 }
 
+async fn switch(story: &Story, status: Status) {
+    let store = &story.world.store;
+    let id = story.connection();
+    let connection = store.connection(&id).await.unwrap().unwrap();
+    let switched = Connection {
+        status,
+        ..connection
+    };
+    store.save_connection(switched).await.unwrap();
+}
+
 #[tokio::test]
 async fn dependants_that_are_asked_for_while_the_connection_is_paused_come_when_it_goes_on() {
     let story = Story::begin(10, active_only()).await.unwrap();
@@ -168,24 +179,54 @@ async fn dependants_that_are_asked_for_while_the_connection_is_paused_come_when_
     story.pass(SignedDuration::from_mins(15));
     let id = story.connection();
     start(&story.ports(), &id, RunKind::Routine).await.unwrap();
-    let switch = async |status| {
-        let store = &story.world.store;
-        let connection = store.connection(&id).await.unwrap().unwrap();
-        let switched = Connection {
-            status,
-            ..connection
-        };
-        store.save_connection(switched).await.unwrap();
-    };
     let taken = || story.world.queue.take_work().map(|held| held.message);
     let begun: Vec<Work> = std::iter::from_fn(taken).collect();
     for work in &begun {
         story.handle_work(work).await.unwrap();
     }
-    switch(Status::Paused).await;
+    switch(&story, Status::Paused).await;
     story.deliver().await.unwrap();
     assert!(!has(&story, Object::Contact, &person));
-    switch(Status::Enabled).await;
+    switch(&story, Status::Enabled).await;
+    story.routine_sync().await.unwrap();
+    assert!(has(&story, Object::Contact, &person));
+}
+
+/// The message overtakes whoever sent it: it is left for later before its sender noted that it was sent.
+#[tokio::test]
+async fn dependants_that_are_left_for_later_while_they_are_asked_for_come_when_the_connection_goes_on()
+ {
+    let story = Story::begin(10, active_only()).await.unwrap();
+    let outside = account(&story, "OUT", false);
+    let person = contact(&story, "person@example.com", &outside);
+    story.pass(SignedDuration::from_hours(1));
+    story.full_sync().await.unwrap();
+    let active = json!({ "Customer_Status": "Active" });
+    story.zoho_edits("Accounts", &outside, &active).unwrap();
+    story.pass(SignedDuration::from_mins(15));
+    start(&story.ports(), &story.connection(), RunKind::Routine)
+        .await
+        .unwrap();
+    let mut begun = story.world.queue.work.take_all().into_iter();
+    let accounts = begun.find(|held| held.message.object() == Object::Account);
+    let accounts = accounts.unwrap().message;
+    let left = async {
+        switch(&story, Status::Paused).await;
+        let sent = story.world.queue.work.take_all();
+        assert_eq!(sent.len(), Object::Account.dependants().len());
+        for held in sent {
+            story.handle_work(&held.message).await.unwrap();
+        }
+    };
+    // Its link is stored with its record's, and settled, and then says that its dependants were asked for.
+    let faults = &story.world.faults;
+    let asks = story.handle_work(&accounts);
+    let asked = faults.amid_call("save_link_over", 3, asks, left).await;
+    assert!(asked.unwrap().0.is_err(), "somebody else stored the link");
+    story.handle_work(&accounts).await.unwrap();
+    assert!(!has(&story, Object::Contact, &person));
+    switch(&story, Status::Enabled).await;
+    story.pass(SignedDuration::from_mins(15));
     story.routine_sync().await.unwrap();
     assert!(has(&story, Object::Contact, &person));
 }

@@ -79,6 +79,7 @@ fn stored() -> Vec<(Value, Read)> {
                 "sources": [{ "side": "zoho", "run": RUN, "at": AT, "fields": ["email"], "overruled": { "email": "null" } }],
                 "parked": { "code": "INVALID_DATA", "field": "Phone", "remedy": "mend it", "at": AT, "attempt": digest },
                 "create_intent": AT, "create_tries": [{ "as_fields": ["email"], "others": { "phone": { "text": SECRET } } }],
+                "create_marks": ["Task_Reference"],
                 "segments": ["vip"], "segmented": AT, "zoho_modified_time": AT, "removed": { "at": AT, "run": RUN, "reason": "gone" },
                 "change": { "action": "created", "run": RUN, "fields": [{ "field": "email", "before": { "text": SECRET } }] },
                 "created_at": AT, "changed_at": AT, "version": 3 }),
@@ -88,7 +89,8 @@ fn stored() -> Vec<(Value, Read)> {
             records::named(&item).map(|found| format!("{found:?}"))
         }),
         (
-            value!({ "pk": "acme#contact", "sk": "00000000000000000007", "s": "l", "p": SECRET, "i": true, "a": false }),
+            value!({ "pk": "acme#contact", "sk": "00000000000000000007", "s": "l", "p": SECRET, "i": true, "a": true,
+                "n": "00000000000000000000000000000007" }),
             |mut item| {
                 let hash = Blob::new(Digest::of(b"x").bytes().to_vec());
                 let hash = aws_sdk_dynamodb::types::AttributeValue::B(hash);

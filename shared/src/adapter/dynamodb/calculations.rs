@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::DynamoStore;
 use super::batch::Write;
 use super::failure::failed;
-use super::item::{Item, corrupt, from_item, key, text, to_item};
+use super::item::{Item, from_item, key, text, to_item};
 use super::names;
 use super::query::Query;
 use crate::calculation::Mark;
@@ -55,13 +55,9 @@ impl From<Mark> for StoredMark {
             account,
             day,
             marked_at,
-            stamp: stamp_text(stamp),
+            stamp: names::stamp(stamp),
         }
     }
-}
-
-fn stamp_text(stamp: u128) -> String {
-    format!("{stamp:032x}")
 }
 
 pub(super) fn mark_of(item: Item) -> Result<Mark, Error> {
@@ -74,8 +70,7 @@ pub(super) fn mark_of(item: Item) -> Result<Mark, Error> {
         marked_at,
         stamp,
     } = from_item("a mark of an account", item)?;
-    let stamp =
-        u128::from_str_radix(&stamp, 16).map_err(|source| corrupt("a mark's stamp", source))?;
+    let stamp = names::stamp_of(&stamp, "a mark")?;
     Ok(Mark {
         connection,
         day,
@@ -99,7 +94,7 @@ impl DynamoStore {
             )))
             .condition_expression("#stamp = :stamp")
             .expression_attribute_names("#stamp", "stamp")
-            .expression_attribute_values(":stamp", text(stamp_text(mark.stamp)))
+            .expression_attribute_values(":stamp", text(names::stamp(mark.stamp)))
             .send()
             .await;
         match cleared {

@@ -37,6 +37,9 @@ struct StoredLink {
     /// The full sync that reads its dependants.
     #[serde(rename = "f")]
     left_to: Option<RunId>,
+    /// When its dependants could not be read, by a stamp.
+    #[serde(rename = "n")]
+    again: Option<String>,
 }
 
 /// How a link stands, by a letter.
@@ -79,10 +82,14 @@ impl From<Link> for StoredLink {
             platform_id,
             hash,
             in_scope,
-            due: dependants == Dependants::Due,
+            due: dependants.are_due(),
+            again: match dependants {
+                Dependants::Again(stamp) => Some(names::stamp(stamp)),
+                _ => None,
+            },
             left_to: match dependants {
                 Dependants::LeftTo(run) => Some(run),
-                Dependants::Asked | Dependants::Due => None,
+                _ => None,
             },
         }
     }
@@ -138,6 +145,7 @@ fn as_read(mut read: Item) -> Guard {
         ("#i", "i", ":i"),
         ("#a", "a", ":a"),
         ("#f", "f", ":f"),
+        ("#n", "n", ":n"),
     ];
     let mut same = Vec::new();
     let mut values = Vec::new();
@@ -180,6 +188,7 @@ pub(super) fn link_of(
         in_scope,
         due,
         left_to,
+        again,
     } = from_item(&what, item)?;
     let standing = match (standing, platform_id) {
         (StoredStanding::Unmatched, _) => Standing::Unmatched,
@@ -196,10 +205,11 @@ pub(super) fn link_of(
         standing,
         hash,
         in_scope,
-        dependants: match left_to {
-            Some(run) => Dependants::LeftTo(run),
-            None if due => Dependants::Due,
-            None => Dependants::Asked,
+        dependants: match (left_to, again) {
+            (Some(run), _) => Dependants::LeftTo(run),
+            (None, Some(stamp)) => Dependants::Again(names::stamp_of(&stamp, &what)?),
+            (None, None) if due => Dependants::Due,
+            (None, None) => Dependants::Asked,
         },
     })
 }
@@ -402,6 +412,7 @@ mod tests {
         prop_oneof![
             Just(Dependants::Asked),
             Just(Dependants::Due),
+            any::<u128>().prop_map(Dependants::Again),
             any::<(u32, u128)>()
                 .prop_map(|(at, number)| { Dependants::LeftTo(RunId::new(u64::from(at), number)) }),
         ]

@@ -2,9 +2,11 @@
 
 use jiff::civil;
 
+use super::item::corrupt;
 use crate::identifier::{ConnectionId, Digest, PlatformId, RunId};
 use crate::journal::Outcome;
 use crate::object::Object;
+use crate::port::Error;
 use crate::run::{SliceKey, Stage};
 
 /// The partition of all connections.
@@ -55,6 +57,17 @@ pub(super) fn awaiting(connection: &ConnectionId, object: Object) -> String {
 /// The partition of the accounts that are to be calculated.
 pub(super) fn calculations(connection: &ConnectionId) -> String {
     format!("c#{connection}#calculation")
+}
+
+/// A number that sets one from every other of its kind apart.
+pub(super) fn stamp(number: u128) -> String {
+    format!("{number:032x}")
+}
+
+/// The number of a stamp.
+pub(super) fn stamp_of(stamp: &str, what: &str) -> Result<u128, Error> {
+    u128::from_str_radix(stamp, 16)
+        .map_err(|source| corrupt(&format!("the stamp of {what}"), source))
 }
 
 /// The sort key of an account that is to be calculated on a day. A day has ten characters until the year 10000.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::item::{Item, expiry, from_item, to_item};
 use super::names;
-use crate::identifier::{ConnectionId, FieldName, PlatformId, RunId, ZohoId};
+use crate::identifier::{ConnectionId, FieldName, PlatformId, RunId, ZohoField, ZohoId};
 use crate::journal::sortable;
 use crate::object::Object;
 use crate::port::Error;
@@ -53,6 +53,8 @@ struct StoredRecord {
     create_intent: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     create_tries: Vec<StoredTry>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    create_marks: BTreeSet<ZohoField>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     segments: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -172,8 +174,10 @@ impl From<Record> for StoredRecord {
         } = record;
         let (base_as_fields, base) = split(base, &fields);
         let intended_at = create_intent.as_ref().map(|intent| intent.at);
-        let tries = create_intent.into_iter().flat_map(|intent| intent.tries);
-        let create_tries = tries.map(|said| {
+        let (tries, create_marks) = create_intent
+            .map(|intent| (intent.tries, intent.marks))
+            .unwrap_or_default();
+        let create_tries = tries.into_iter().map(|said| {
             let (as_fields, others) = split(said, &fields);
             StoredTry { as_fields, others }
         });
@@ -199,6 +203,7 @@ impl From<Record> for StoredRecord {
             parked,
             create_intent: intended_at,
             create_tries: create_tries.collect(),
+            create_marks,
             segments,
             segmented,
             zoho_modified_time,
@@ -235,6 +240,7 @@ impl From<StoredRecord> for Record {
             parked,
             create_intent,
             create_tries,
+            create_marks,
             segments,
             segmented,
             zoho_modified_time,
@@ -251,6 +257,7 @@ impl From<StoredRecord> for Record {
         let intent = |at| Intent {
             at,
             tries: tries.collect(),
+            marks: create_marks,
         };
         Self {
             connection,

@@ -6,7 +6,7 @@ use crate::flow::job::Job;
 use crate::identifier::{PlatformId, ZohoId};
 use crate::journal::Entry;
 use crate::object::Object;
-use crate::record::{Candidate, Dependants, Link, RemovalReason};
+use crate::record::{Candidate, Link, RemovalReason};
 use crate::run::{Counter, Counters};
 
 use super::Relinked;
@@ -61,7 +61,7 @@ impl Batch {
         self.renamed
             .extend(settled.renames.then_some(settled.link.zoho_id));
         self.touched.extend(settled.touched);
-        if settled.link.dependants == Dependants::Due {
+        if settled.link.dependants.are_due() {
             self.announce.push(settled.link.clone());
         }
         if settled.relinks {

@@ -18,7 +18,7 @@ use crate::journal::Outcome;
 use crate::mapping::{FieldPlan, Neighbours};
 use crate::object::Object;
 use crate::port;
-use crate::record::{Dependants, Link, Record};
+use crate::record::{Link, Record};
 use crate::row::Row;
 use crate::run::{Counter, Counters};
 
@@ -103,7 +103,7 @@ async fn apply_once(
             Step::Nothing(counter) => {
                 applied.counters.add(counter, 1);
                 batch.announce.extend(
-                    link.filter(|link| link.dependants == Dependants::Due && mode == Mode::Routine)
+                    link.filter(|link| link.dependants.are_due() && mode == Mode::Routine)
                         .cloned(),
                 );
             }

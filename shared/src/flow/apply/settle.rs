@@ -250,7 +250,7 @@ impl Page<'_> {
             return Dependants::Asked;
         }
         match (self.mode, &self.job.run) {
-            _ if !newly_in && *before != Dependants::Due => before.clone(),
+            _ if !newly_in && !before.are_due() => before.clone(),
             (Mode::Full, Some(run)) => Dependants::LeftTo(run.clone()),
             _ => Dependants::Due,
         }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::flow::lease::Lease;
 use crate::flow::routine::announce;
 use crate::flow::{Error, creation, reading};
-use crate::identifier::{PlatformId, ZohoId};
+use crate::identifier::{PlatformId, ZohoField, ZohoId};
 use crate::object::Object;
 use crate::outgoing::{self, Unsendable};
 use crate::port::{self, CrmError, WriteRefusal};
-use crate::record::{Action, Dependants, Intent, Record};
+use crate::record::{Action, Intent, Record};
 use crate::row::Outgoing;
 use crate::run::Counters;
 
@@ -126,7 +126,7 @@ impl Push<'_> {
             let now = self.job.ports.clock.now();
             let before = record.create_intent.as_ref();
             let intended = Record {
-                create_intent: Some(Intent::tried(before, said, now)),
+                create_intent: Some(Intent::tried(before, said, self.mark(), now)),
                 parked: None,
                 ..record.clone()
             };
@@ -147,6 +147,12 @@ impl Push<'_> {
         let sent = sending.len();
         self.send_new(sending, lease).await?;
         Ok(sent)
+    }
+
+    /// The field by which a creation is marked.
+    fn mark(&self) -> Option<&ZohoField> {
+        let mark = self.job.settings.settings.task_mark.as_ref();
+        mark.filter(|_| self.plan.object == Object::Task)
     }
 
     /// Those records that belong to something which is synced, or to nothing by their nature.
@@ -245,7 +251,7 @@ impl Push<'_> {
             return Ok(());
         }
         let mut due = job.ports.store.links(job.id(), object, ids).await?;
-        due.retain(|link| link.in_scope && link.dependants == Dependants::Due);
+        due.retain(|link| link.in_scope && link.dependants.are_due());
         announce(job, object, due, &mut Counters::default()).await
     }
 

@@ -131,6 +131,9 @@ fn full(id: &ConnectionId, at: &Stores) -> Record {
         create_intent: Some(Intent {
             at: fine,
             tries: vec![fields.clone(), Fields::new()],
+            marks: ["Mark", "Other__c"]
+                .map(|mark| mark.parse().unwrap())
+                .into(),
         }),
         segments: ["vip", "", "é#/ "].map(str::to_owned).into_iter().collect(),
         segmented: Some(fine),

@@ -70,6 +70,29 @@ async fn a_mark_that_the_settings_name_no_more_does_not_matter() {
 }
 
 #[tokio::test]
+async fn a_task_that_people_made_another_of_is_found_by_the_mark_that_it_was_sent_with() {
+    let story = synced(editable_and("task_mark", json!("Task_Reference"))).await;
+    unanswered(&story).await;
+    let made = story.rows("Tasks").unwrap();
+    let made = made.iter().find(|row| row["Subject"] == "Call").unwrap();
+    let renamed = json!({ "Subject": "Call back" });
+    let id = made["id"].as_str().unwrap();
+    story.zoho_edits("Tasks", id, &renamed).unwrap();
+    story.save_settings(editable()).await.unwrap();
+    assert_found_as(&story, "Call back").await;
+    assert_eq!(count(&story, "Tasks", "Subject", "Call"), 0);
+}
+
+#[tokio::test]
+async fn a_mark_in_a_field_that_is_gone_is_done_without() {
+    let story = synced(editable_and("task_mark", json!("Task_Reference"))).await;
+    unanswered(&story).await;
+    story.save_settings(editable()).await.unwrap();
+    story.zoho_hides("Tasks", "Task_Reference", true).unwrap();
+    assert_found(&story).await;
+}
+
+#[tokio::test]
 async fn one_that_was_answered_is_known_by_its_link_whatever_people_made_of_it() {
     let story = synced(editable_and("task_mark", json!("Task_Reference"))).await;
     let fields = json!({ "subject": "Call", "account": story.some_account() });

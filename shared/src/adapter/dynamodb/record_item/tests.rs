@@ -19,6 +19,10 @@ fn ids() -> impl Strategy<Value = PlatformId> {
     "[!-~éß☃]{1,20}".prop_map(|text| text.parse().unwrap())
 }
 
+fn zoho_fields() -> impl Strategy<Value = ZohoField> {
+    "[A-Z][a-z_]{0,4}".prop_map(|field| field.parse().unwrap())
+}
+
 fn zoho_ids() -> impl Strategy<Value = ZohoId> {
     any::<u64>().prop_map(|id| id.to_string().parse().unwrap())
 }
@@ -104,7 +108,7 @@ prop_compose! {
         edited in btree_map(names(), instants(), 0..3),
         sources in sources(),
         (parked, zoho_modified_time) in (option::of(instants()), option::of(instants())),
-        intent in option::of((instants(), vec(fields(), 0..3))),
+        intent in option::of((instants(), vec(fields(), 0..3), btree_set(zoho_fields(), 0..3))),
         (segments, segmented) in (btree_set("[a-c]{1,2}", 0..3), option::of(instants())),
         (removed, moved_from) in (option::of((instants(), runs())), option::of(ids())),
         change in option::of(changes()),
@@ -130,7 +134,7 @@ prop_compose! {
                 at,
                 attempt: Digest::of(b"attempt"),
             }),
-            create_intent: intent.map(|(at, tries)| Intent { at, tries }),
+            create_intent: intent.map(|(at, tries, marks)| Intent { at, tries, marks }),
             segments,
             segmented,
             zoho_modified_time,
@@ -190,6 +194,7 @@ fn what_equals_a_field_is_stored_once() {
     record.create_intent = Some(Intent {
         at: Timestamp::UNIX_EPOCH,
         tries: vec![record.fields.clone()],
+        marks: BTreeSet::new(),
     });
     record.change = Some(Change {
         action: Action::Created,
@@ -217,11 +222,13 @@ fn an_intent_from_before_its_tries_were_kept_is_read() {
     let intent = Intent {
         at: Timestamp::UNIX_EPOCH,
         tries: Vec::new(),
+        marks: BTreeSet::new(),
     };
     record.create_intent = Some(intent.clone());
     let item = item_of(record).unwrap();
     let stored = item.get("create_intent").and_then(|at| at.as_s().ok());
     assert_eq!(stored.map(String::as_str), Some("1970-01-01T00:00:00Z"));
-    assert!(!item.contains_key("create_tries") && !item.contains_key("segmented"));
+    assert!(!item.contains_key("create_tries") && !item.contains_key("create_marks"));
+    assert!(!item.contains_key("segmented"));
     assert_eq!(record_of(item).unwrap().create_intent, Some(intent));
 }
