@@ -401,14 +401,20 @@ impl Page<'_> {
         }
     }
 
-    /// A record as its next version that changes nothing, once the line of the version before is in the log.
+    /// A record as its next version that changes nothing, once the line of the version before is in the log, and what only its change tells to
+    /// calculate is marked.
     async fn as_it_was(&self, record: Record) -> Result<Record, Error> {
         let line = self.job.late_line(&record);
         self.job.ports.store.write(line.as_slice()).await?;
-        Ok(Record {
+        let calculations = &self.job.calculations;
+        let touched = calculations.plan.touched(&record);
+        let unchanged = Record {
             change: None,
             ..record
-        })
+        };
+        let by_change = &touched - &calculations.plan.touched(&unchanged);
+        calculations.mark(by_change).await?;
+        Ok(unchanged)
     }
 
     pub(super) async fn read(&self, id: &PlatformId) -> Result<Option<Record>, Error> {
