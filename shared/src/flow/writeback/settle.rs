@@ -137,8 +137,7 @@ impl Push<'_> {
                 continue;
             };
             let says_it = theirs.is_some_and(|theirs| theirs.hash == link.hash);
-            // Whoever is about to tie the row to the record applies it.
-            if says_it || link.hash == Link::intended() {
+            if says_it {
                 continue;
             }
             let hash = theirs.map_or_else(Link::open, |theirs| Link::open_for(theirs.hash));
