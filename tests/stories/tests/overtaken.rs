@@ -149,6 +149,48 @@ async fn an_edit_taken_back_in_zoho_while_it_is_settled_is_taken_back_here() {
     }
 }
 
+/// The same for a sync that is about to tie a record to its row, and stores the link behind writeback, which wrote the record meanwhile.
+#[tokio::test]
+async fn a_row_that_says_again_what_it_said_before_it_was_tied_is_applied() {
+    let settings = json!({ "account_external_id": "External_ID", "conflicts": "platform_wins", "objects": { "account": {
+        "custom_fields": { "health": "decimal" },
+        "mappings": [{ "zoho": "Health_Score", "platform": "health", "editable": true }],
+    } } });
+    let story = Story::begin(2, settings).await.unwrap();
+    story.full_sync().await.unwrap();
+    let edit = json!({ "health": "7" });
+    let answer = story.submit(Object::Account, "A-NEW", edit).await;
+    assert!(answer.unwrap().accepted);
+    let push = story.world.queue.take_writeback().unwrap().message;
+    let new = json!({ "Account_Name": "New", "External_ID": "A-NEW", "Health_Score": 26.77 });
+    let account = story.zoho_creates("Accounts", &new).unwrap();
+    story.pass(SignedDuration::from_mins(15));
+    runs::start(&story.ports(), &story.connection(), RunKind::Routine)
+        .await
+        .unwrap();
+    let mut begun = story.world.queue.work.take_all().into_iter();
+    let accounts = begun.find(|held| held.message.object() == Object::Account);
+    let accounts = accounts.unwrap().message;
+    let pushed = async {
+        story.handle_writeback(&push).await.unwrap();
+        let health = story.row("Accounts", &account).unwrap()["Health_Score"].clone();
+        assert_eq!(health.as_f64(), Some(7.0));
+    };
+    // Its first link is stored before the record.
+    let faults = &story.world.faults;
+    let synced = story.handle_work(&accounts);
+    let synced = faults.amid_call("save_link_over", 2, synced, pushed).await;
+    assert!(synced.unwrap().0.is_err(), "writeback stored the link");
+    story.handle_work(&accounts).await.unwrap();
+    story.pass(SignedDuration::from_mins(1));
+    let again = json!({ "Health_Score": 26.77 });
+    story.zoho_edits("Accounts", &account, &again).unwrap();
+    story.pass(SignedDuration::from_mins(15));
+    story.routine_sync().await.unwrap();
+    let record = story.record_of(Object::Account, &account).unwrap();
+    assert_eq!(record.fields[&name("health")].to_json(), "26.77");
+}
+
 /// Zoho's times tell seconds: of two states of one second the later is known by who stored its link last.
 #[tokio::test]
 async fn what_changed_again_in_the_second_of_a_write_is_not_taken_back() {

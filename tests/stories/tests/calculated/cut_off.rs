@@ -363,6 +363,44 @@ async fn a_restore_that_is_cut_off_anywhere_is_calculated_and_told_of() {
     }
 }
 
+/// Whoever takes up what another left stores the record once more, and is cut off before the marks as well.
+#[tokio::test]
+async fn an_account_that_comes_back_is_calculated_however_often_its_sync_is_cut_off() {
+    let (customers, deals) = Customers::with_deals().await;
+    let story = &customers.story;
+    let status = |status: &str| {
+        let values = json!({ "Customer_Status": status });
+        let edited = story.zoho_edits("Accounts", &customers.acme, &values);
+        edited.unwrap();
+    };
+    status("Churned");
+    story.full_sync().await.unwrap();
+    assert!(customers.account("A-ACME").await.removed.is_some());
+    for deal in deals.values() {
+        story.zoho_deletes("Deals", deal).unwrap();
+    }
+    status("Active");
+    story.pass(SignedDuration::from_mins(15));
+    runs::start(&story.ports(), &story.connection(), RunKind::Routine)
+        .await
+        .unwrap();
+    for held in story.world.queue.work.take_all() {
+        for _ in 0..2 {
+            if held.message.object() == Object::Account {
+                let before = Fault::Crash(When::Before);
+                story.world.faults.on("await_references", 1, before);
+                let handled = story.world.faults.run(story.handle_work(&held.message));
+                assert!(handled.await.is_err());
+                story.world.faults.clear();
+            }
+        }
+        story.world.queue.work.put_back(held);
+    }
+    assert!(customers.account("A-ACME").await.removed.is_none());
+    assert!(!deliver_through_crashes(story).await);
+    assert_eq!(customers.count("A-ACME", "deals").await, Some(0));
+}
+
 #[tokio::test]
 async fn a_dismissal_that_is_cut_off_anywhere_is_calculated_and_told_of() {
     for number in 1.. {
