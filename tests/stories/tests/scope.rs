@@ -167,8 +167,8 @@ async fn switch(story: &Story, status: Status) {
     store.save_connection(switched).await.unwrap();
 }
 
-#[tokio::test]
-async fn dependants_that_are_asked_for_while_the_connection_is_paused_come_when_it_goes_on() {
+/// A routine sync has begun that finds an account newly in scope; the contact of that account, by its Zoho id.
+async fn with_an_account_that_comes_in() -> (Story, String) {
     let story = Story::begin(10, active_only()).await.unwrap();
     let outside = account(&story, "OUT", false);
     let person = contact(&story, "person@example.com", &outside);
@@ -179,6 +179,12 @@ async fn dependants_that_are_asked_for_while_the_connection_is_paused_come_when_
     story.pass(SignedDuration::from_mins(15));
     let id = story.connection();
     start(&story.ports(), &id, RunKind::Routine).await.unwrap();
+    (story, person)
+}
+
+#[tokio::test]
+async fn dependants_that_are_asked_for_while_the_connection_is_paused_come_when_it_goes_on() {
+    let (story, person) = with_an_account_that_comes_in().await;
     let taken = || story.world.queue.take_work().map(|held| held.message);
     let begun: Vec<Work> = std::iter::from_fn(taken).collect();
     for work in &begun {
@@ -196,17 +202,7 @@ async fn dependants_that_are_asked_for_while_the_connection_is_paused_come_when_
 #[tokio::test]
 async fn dependants_that_are_left_for_later_while_they_are_asked_for_come_when_the_connection_goes_on()
  {
-    let story = Story::begin(10, active_only()).await.unwrap();
-    let outside = account(&story, "OUT", false);
-    let person = contact(&story, "person@example.com", &outside);
-    story.pass(SignedDuration::from_hours(1));
-    story.full_sync().await.unwrap();
-    let active = json!({ "Customer_Status": "Active" });
-    story.zoho_edits("Accounts", &outside, &active).unwrap();
-    story.pass(SignedDuration::from_mins(15));
-    start(&story.ports(), &story.connection(), RunKind::Routine)
-        .await
-        .unwrap();
+    let (story, person) = with_an_account_that_comes_in().await;
     let mut begun = story.world.queue.work.take_all().into_iter();
     let accounts = begun.find(|held| held.message.object() == Object::Account);
     let accounts = accounts.unwrap().message;
