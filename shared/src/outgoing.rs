@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::convert::{self, NotInZoho};
-use crate::identifier::PlatformId;
+use crate::identifier::{PlatformId, ZohoField};
 use crate::mapping::{FieldPlan, Identity, Mapped, Theirs, parent_lookups};
 use crate::object::Object;
 use crate::port::WriteRefusal;
@@ -95,15 +95,20 @@ pub fn creation(
         name_what(reference, &mut out)?;
     }
     let identity = JsonText::of(&record.id.as_str().into());
-    match (&plan.identity, &settings.task_mark) {
+    match (&plan.identity, mark(plan, settings)) {
         (Identity::Field(field), _) => drop(out.insert(field.to_string(), identity)),
         (Identity::FoldedField(field), _) => drop(out.entry(field.to_string()).or_insert(identity)),
-        (Identity::Own, Some(mark)) if plan.object == Object::Task => {
-            drop(out.insert(mark.to_string(), identity))
-        }
-        (Identity::Own, _) => {}
+        (Identity::Own, Some(mark)) => drop(out.insert(mark.to_string(), identity)),
+        (Identity::Own, None) => {}
     }
     Ok((written, out))
+}
+
+/// The field in which a new record says whose it is, where that is not its external id.
+#[must_use]
+pub fn mark<'a>(plan: &FieldPlan, settings: &'a Settings) -> Option<&'a ZohoField> {
+    let mark = settings.task_mark.as_ref();
+    mark.filter(|_| plan.object == Object::Task)
 }
 
 /// The first of these Zoho fields that a new record has no value for.

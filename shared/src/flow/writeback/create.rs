@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::flow::lease::Lease;
 use crate::flow::routine::announce;
 use crate::flow::{Error, creation, reading};
-use crate::identifier::{PlatformId, ZohoField, ZohoId};
+use crate::identifier::{PlatformId, ZohoId};
 use crate::object::Object;
 use crate::outgoing::{self, Unsendable};
 use crate::port::{self, CrmError, WriteRefusal};
@@ -125,8 +125,9 @@ impl Push<'_> {
             // even if it was parked before: that is where a creation without an answer is looked for.
             let now = self.job.ports.clock.now();
             let before = record.create_intent.as_ref();
+            let mark = outgoing::mark(&self.plan, settings);
             let intended = Record {
-                create_intent: Some(Intent::tried(before, said, self.mark(), now)),
+                create_intent: Some(Intent::tried(before, said, mark, now)),
                 parked: None,
                 ..record.clone()
             };
@@ -147,12 +148,6 @@ impl Push<'_> {
         let sent = sending.len();
         self.send_new(sending, lease).await?;
         Ok(sent)
-    }
-
-    /// The field by which a creation is marked.
-    fn mark(&self) -> Option<&ZohoField> {
-        let mark = self.job.settings.settings.task_mark.as_ref();
-        mark.filter(|_| self.plan.object == Object::Task)
     }
 
     /// Those records that belong to something which is synced, or to nothing by their nature.
