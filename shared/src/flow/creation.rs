@@ -163,7 +163,7 @@ async fn by_mark(job: &Job<'_>, plan: &FieldPlan, tried: &[Record]) -> Result<Ve
         }
     }
     for (former, records) in marked {
-        // Nobody can look into a field that is gone.
+        // Nobody can look into a field that is gone: such a task is known by what was sent, as one without a mark is.
         if reading::is_shown(job, plan.object, former.as_str()).await? {
             rows.extend(by_text(job, plan, former.as_str(), &records).await?);
         }
@@ -275,7 +275,8 @@ fn is_of_intent(job: &Job<'_>, record: &Record, row: &Row) -> bool {
     if intent
         .marks
         .iter()
-        .any(|mark| is_marked(mark) == Some(true))
+        .filter_map(is_marked)
+        .any(|is_its| is_its)
     {
         return true;
     }

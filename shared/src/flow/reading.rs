@@ -95,7 +95,7 @@ pub async fn demands(job: &Job<'_>, plan: &FieldPlan) -> Result<Demands, Error> 
     })
 }
 
-/// Whether the granting user may see a field that the settings need not name any more.
+/// Whether Zoho says that the granting user may see a field, whatever the settings name. Where it does not tell, it counts as not shown.
 ///
 /// # Errors
 /// When Zoho or a port fails.
@@ -188,11 +188,10 @@ pub async fn rows_with(
         refuse_blind(object, &needed, &lacks)?;
         let mut columns: BTreeSet<String> = plan.columns().into_iter().collect();
         columns.extend(beside.iter().cloned());
-        let mut columns: Vec<String> = columns.into_iter().collect();
         columns.retain(|column| !lacks.contains(&Lack::Field(column.clone())));
         let select = Select {
             object,
-            columns,
+            columns: columns.into_iter().collect(),
             which: which.clone(),
             limit,
         };

@@ -262,7 +262,7 @@ pub(super) async fn owe(
 }
 
 /// Leaves dependants that were asked for, and that can't be read as long as the connection does not run, to the routine sync that follows. Whoever
-/// asked may not have noted that yet: then it does not come to.
+/// asked and has yet to note that meets a conflict.
 ///
 /// # Errors
 /// When a port fails, or when somebody else stores a parent's link at the same moment; doing it once more is harmless.

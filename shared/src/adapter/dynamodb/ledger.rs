@@ -75,6 +75,12 @@ impl From<Link> for StoredLink {
             Standing::Unknown(id) => (StoredStanding::Unknown, Some(id)),
             Standing::Removed(id) => (StoredStanding::Removed, Some(id)),
         };
+        let due = dependants.are_due();
+        let (left_to, again) = match dependants {
+            Dependants::Asked | Dependants::Due => (None, None),
+            Dependants::Again(stamp) => (None, Some(names::stamp(stamp))),
+            Dependants::LeftTo(run) => (Some(run), None),
+        };
         Self {
             pk: names::of_object(&connection, object),
             sk: zoho_id.padded(),
@@ -82,15 +88,9 @@ impl From<Link> for StoredLink {
             platform_id,
             hash,
             in_scope,
-            due: dependants.are_due(),
-            again: match dependants {
-                Dependants::Again(stamp) => Some(names::stamp(stamp)),
-                _ => None,
-            },
-            left_to: match dependants {
-                Dependants::LeftTo(run) => Some(run),
-                _ => None,
-            },
+            due,
+            left_to,
+            again,
         }
     }
 }
