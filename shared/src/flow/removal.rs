@@ -321,11 +321,10 @@ async fn carry_out(
             .iter()
             .find(|candidate| candidate.platform_id == record.id && is_of(&record, candidate));
         let Some(candidate) = candidate else { continue };
-        // Also where an earlier attempt removed it and did not come to the marks and the log.
+        // Also where an earlier attempt, be it an earlier full sync's, removed it and did not come to the marks and the log.
         left.extend(job.calculations.plan.touched(&record));
-        let removed = record.removed.as_ref();
-        if removed.is_some_and(|removed| removed.run == candidate.run) {
-            entries.extend(job.late_line(&record));
+        if record.removed.is_some() {
+            entries.extend(Entry::of_change(&record, job.retention()));
         }
         let link = links.get(&candidate.zoho_id);
         match remove_record(job, record, candidate, link).await {
@@ -397,10 +396,19 @@ async fn keep(
             record.zoho_id == Some(candidate.zoho_id)
                 && removed.is_some_and(|removed| removed.run == candidate.run)
         };
-        let kept = bring_back(job.ports, job.id(), candidate.object, id, by_this).await?;
+        let retention = job.retention();
+        let kept = bring_back(
+            job.ports,
+            job.id(),
+            candidate.object,
+            id,
+            retention,
+            by_this,
+        )
+        .await?;
         if let Some(record) = kept {
             job.calculations.note([&record]).await?;
-            entries.extend(Entry::of_change(&record, job.retention()));
+            entries.extend(Entry::of_change(&record, retention));
         }
     }
     Ok(entries)

@@ -57,12 +57,12 @@ pub async fn restore(
             let own = record.removed.as_ref();
             own.is_some_and(|own| own.run == removed.run && own.reason == RemovalReason::ParentLeft)
         };
-        restored.extend(bring_back(ports, connection, object, &id, with_it).await?);
+        restored.extend(bring_back(ports, connection, object, &id, kept, with_it).await?);
     }
     // Cut off after it is back, nobody marks what follows from it.
     let back = brought_back(record, ports.clock.now());
     desk.note([&back]).await?;
-    restored.extend(bring_back(ports, connection, object, id, |_| true).await?);
+    restored.extend(bring_back(ports, connection, object, id, kept, |_| true).await?);
     desk.note(&restored).await?;
     desk.send(None).await;
     let told = restored.iter();
@@ -97,7 +97,7 @@ async fn late_lines(
         .collect())
 }
 
-/// Brings a removed record back if `applies` says so.
+/// Brings a removed record back if `applies` says so. The line of its removal comes first: whoever removed it may have been cut off before that.
 ///
 /// # Errors
 /// When a port fails.
@@ -106,6 +106,7 @@ pub(super) async fn bring_back(
     connection: &ConnectionId,
     object: Object,
     id: &PlatformId,
+    kept: Retention,
     applies: impl Fn(&Record) -> bool,
 ) -> Result<Option<Record>, Error> {
     for _ in 0..ATTEMPTS {
@@ -115,7 +116,10 @@ pub(super) async fn bring_back(
         else {
             return Ok(None);
         };
-        let restored = brought_back(record, ports.clock.now());
+        let now = ports.clock.now();
+        let line = late_line(&record, kept, now);
+        ports.store.write(line.as_slice()).await?;
+        let restored = brought_back(record, now);
         match ports.store.save_record(restored).await {
             Ok(saved) => return Ok(Some(saved)),
             Err(port::Error::Conflict { .. }) => {}

@@ -145,6 +145,11 @@ impl Page<'_> {
             let calculated = &self.job.calculations.plan;
             // Also where it was before: an attempt that moved it there may have been cut off.
             let was_at = known.as_ref().map(|before| calculated.touched(before));
+            // Whoever removed it may have been cut off before its line.
+            let line_of_removal = known
+                .as_ref()
+                .filter(|before| removed(before))
+                .and_then(|before| self.job.late_line(before));
             let brought = self.bring_in(asked, known, &identity);
             let mut settled =
                 self.settled(asked, Standing::Linked(identity.clone()), brought.counter);
@@ -158,6 +163,9 @@ impl Page<'_> {
             let claims = self.claims(asked, &settled);
             if brought.changed || claims {
                 self.intend(asked, &settled, aside).await?;
+            }
+            if let Some(line) = line_of_removal {
+                self.job.ports.store.write(&[line]).await?;
             }
             let record = match brought.changed {
                 false if claims => self.as_it_was(brought.record).await?,

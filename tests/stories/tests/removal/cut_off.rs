@@ -13,7 +13,7 @@ use tandem::object::Object;
 use tandem::run::{Counter, RunKind, RunStatus, Stage};
 use tandem_memory::{Fault, When};
 
-use super::{contact_of, guarded, held, status, with_a_hold};
+use super::{approve, approved, contact_of, guarded, held, status, with_a_hold};
 
 /// The same filter with another guard.
 fn guarded_by(percent: u64, records: u64) -> Value {
@@ -53,6 +53,15 @@ fn told(story: &Story, object: Object) -> usize {
     lines
         .filter(|line| line.reason.as_ref().unwrap().contains(&says))
         .count()
+}
+
+/// The accounts that the log says were removed, by their ids in Zoho.
+fn removed_accounts(story: &Story) -> BTreeSet<String> {
+    let lines = story.log("removed").into_iter();
+    lines
+        .filter(|line| line.object == Some(Object::Account))
+        .filter_map(|line| Some(line.zoho_id?.to_string()))
+        .collect()
 }
 
 #[tokio::test]
@@ -156,10 +165,21 @@ async fn what_was_removed_before_a_removal_was_cut_off_is_told_of() {
     status(&story, &leaving, "Churned");
     let (_, message) = up_to(&story, Stage::RemoveAccounts).await;
     killed_at(&story, &message, ("save_record", 4), When::After).await;
-    let lines = story.log("removed").into_iter();
-    let told: BTreeSet<String> = lines
-        .filter(|line| line.object == Some(Object::Account))
-        .filter_map(|line| Some(line.zoho_id?.to_string()))
-        .collect();
-    assert_eq!(told, leaving);
+    assert_eq!(removed_accounts(&story), leaving);
+}
+
+#[tokio::test]
+async fn what_a_yes_removed_before_it_was_cut_off_is_told_of_after_the_next_yes() {
+    let (story, leaving) = with_a_hold().await;
+    let faults = &story.world.faults;
+    faults.on("save_record", 4, Fault::Crash(When::After));
+    let cut_off = faults.run(approved(&story, Object::Account)).await;
+    cut_off.unwrap_err();
+    faults.clear();
+    assert!(removed_accounts(&story).is_empty());
+    // The next night finds the same again, and asks again.
+    story.pass(SignedDuration::from_hours(25));
+    story.full_sync().await.unwrap();
+    assert_eq!(approve(&story, Object::Account).await, 2);
+    assert_eq!(removed_accounts(&story), leaving);
 }
