@@ -408,6 +408,9 @@ pub enum Standing {
     Removed(PlatformId),
 }
 
+/// What the hash of a link begins with whose record is only about to be tied to its row.
+const INTENDED: &[u8] = b"intended";
+
 impl Link {
     /// The record that it is tied to.
     #[must_use]
@@ -421,10 +424,17 @@ impl Link {
         }
     }
 
-    /// The hash of a link that names a record which is about to be tied to its row: no row says this, so the row is applied once more.
+    /// The hash of a link that names a record which is about to be tied to a row that says this: no row says the hash itself, so the row is
+    /// applied once more.
     #[must_use]
-    pub fn intended() -> Digest {
-        Digest::of(b"intended")
+    pub fn intended_for(row: Digest) -> Digest {
+        Digest::of(INTENDED).joined(row)
+    }
+
+    /// Whether the record that it names is only about to be tied to its row.
+    #[must_use]
+    pub fn is_intended(&self) -> bool {
+        self.hash.begins_like(&Digest::of(INTENDED))
     }
 
     /// The hash of a link whose row is applied once more: no row says this, either.
@@ -433,7 +443,8 @@ impl Link {
         Digest::of(b"open")
     }
 
-    /// The same while a row is being applied that says this: of two who apply what it says at different times one meets a conflict.
+    /// The same while a row is being applied that says this: of two who apply what it says at different times one meets a conflict, as of two
+    /// who are about to tie it.
     #[must_use]
     pub fn open_for(row: Digest) -> Digest {
         Self::open().joined(row)
@@ -442,13 +453,13 @@ impl Link {
     /// Whether it says what its row said when that was applied.
     #[must_use]
     pub fn is_applied(&self) -> bool {
-        !self.hash.begins_like(&Self::open()) && self.hash != Self::intended()
+        !self.hash.begins_like(&Self::open()) && !self.is_intended()
     }
 
     /// What a reference to the Zoho record names. What is only intended may still come out otherwise, so a reference waits for it.
     #[must_use]
     pub fn named(&self) -> Option<&PlatformId> {
-        self.known_as().filter(|_| self.hash != Self::intended())
+        self.known_as().filter(|_| !self.is_intended())
     }
 
     /// The record that it is tied to, or was until the record was removed.

@@ -6,11 +6,15 @@
     reason = "the stories' own helpers fail as their tests do"
 )]
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
 use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 use stories::{Story, name};
 use tandem::flow::runs;
-use tandem::message::Writeback;
+use tandem::message::{Work, Writeback};
 use tandem::object::Object;
 use tandem::run::RunKind;
 use tandem_memory::{Fault, When};
@@ -189,6 +193,75 @@ async fn a_row_that_says_again_what_it_said_before_it_was_tied_is_applied() {
     story.routine_sync().await.unwrap();
     let record = story.record_of(Object::Account, &account).unwrap();
     assert_eq!(record.fields[&name("health")].to_json(), "26.77");
+}
+
+/// The same for two who tie a new record to its row at once, and read the row in two states of one second: the record says what its link says.
+#[tokio::test]
+async fn a_row_that_two_tie_at_once_is_applied_as_it_is() {
+    let settings = json!({ "account_external_id": "External_ID" });
+    let story = Story::begin(1, settings).await.unwrap();
+    story.full_sync().await.unwrap();
+    story.pass(SignedDuration::from_mins(15));
+    let account = json!({ "Account_Name": "New", "External_ID": "A-NEW" });
+    let account = story.zoho_creates("Accounts", &account).unwrap();
+    let values = json!({ "Last_Name": "Novak", "Email": "novak@customer.example",
+        "Phone": "+49 30 555 0178", "Account_Name": { "id": account } });
+    let contact = story.zoho_creates("Contacts", &values).unwrap();
+    runs::start(&story.ports(), &story.connection(), RunKind::Routine)
+        .await
+        .unwrap();
+    let queue = &story.world.queue.work;
+    let taken = || queue.take_all().into_iter().map(|held| held.message);
+    let (accounts, mut contacts): (Vec<Work>, Vec<Work>) =
+        taken().partition(|work| work.object() == Object::Account);
+    for work in &accounts {
+        story.handle_work(work).await.unwrap();
+    }
+    contacts.extend(taken());
+    contacts.retain(|work| work.object() == Object::Contact);
+    assert_eq!(contacts.len(), 2, "the routine sync's and the account's");
+    let mut earlier = Box::pin(story.handle_work(&contacts[0]));
+    let mut later = pin!(story.handle_work(&contacts[1]));
+    story.world.faults.take_turns();
+    makes(&story, earlier.as_mut(), "select").await;
+    let phone = json!({ "Phone": "+49 30 555 0179" });
+    story.zoho_edits("Contacts", &contact, &phone).unwrap();
+    makes(&story, later.as_mut(), "select").await;
+    // Both have seen no link when the one stores its own.
+    makes(&story, later.as_mut(), "records").await;
+    makes(&story, earlier.as_mut(), "save_link_over").await;
+    makes(&story, later.as_mut(), "save_record").await;
+    // Its record is there by now: the first of these is in vain.
+    makes(&story, earlier.as_mut(), "save_record").await;
+    makes(&story, earlier.as_mut(), "save_record").await;
+    story.world.faults.give_way(false);
+    later.await.unwrap();
+    // The other dies, and its message comes again.
+    drop(earlier);
+    story.pass(SignedDuration::from_mins(15));
+    story.handle_work(&contacts[0]).await.unwrap();
+    story.pass(SignedDuration::from_hours(1));
+    story.full_sync().await.unwrap();
+    let record = story.record_of(Object::Contact, &contact).unwrap();
+    assert_eq!(record.fields[&name("phone")].to_json(), phone["Phone"]);
+}
+
+/// Lets a handler go on, one call at a time, until it has made a call of that method.
+async fn makes<T>(story: &Story, mut handler: Pin<&mut impl Future<Output = T>>, operation: &str) {
+    let faults = &story.world.faults;
+    let made = faults.calls_of(operation);
+    poll_fn(|context| {
+        while faults.calls_of(operation) == made {
+            faults.turn(true);
+            let polled = handler.as_mut().poll(context);
+            assert!(
+                polled.is_pending(),
+                "it came to its end without {operation}"
+            );
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
 /// Zoho's times tell seconds: of two states of one second the later is known by who stored its link last.

@@ -37,7 +37,7 @@ impl Page<'_> {
         let hash = if names_it {
             Link::open_for(asked.theirs.hash)
         } else {
-            Link::intended()
+            Link::intended_for(asked.theirs.hash)
         };
         let link = settled.link.clone();
         self.put(asked, Link { hash, ..link }, aside).await

@@ -85,7 +85,7 @@ impl StoreLayer for LinkFirst {
         inner.save_link_over(link, read).await?;
         let of_row =
             |held: &Record| (held.object, held.zoho_id) == (link.object, Some(link.zoho_id));
-        if link.hash == Link::intended() {
+        if link.is_intended() {
             return Ok(());
         }
         let Some(record) = self.take(of_row) else {
@@ -96,7 +96,7 @@ impl StoreLayer for LinkFirst {
             // Somebody else stored it meanwhile: the row is applied once more.
             Err(error @ Error::Conflict { .. }) => {
                 let again = Link {
-                    hash: Link::intended(),
+                    hash: Link::intended_for(link.hash),
                     ..link.clone()
                 };
                 inner.save_link_over(&again, Some(link)).await?;
