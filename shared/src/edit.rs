@@ -331,7 +331,8 @@ mod tests {
         let tier: FieldName = "tier".parse().unwrap();
         let text = |text: &str| Value::Text(text.into());
         record.base.insert(tier.clone(), text("Gold"));
-        for (second, value) in [(10, "Silver"), (20, "Bronze"), (30, "Gold")] {
+        let edits = [(10, "Silver"), (20, "Bronze"), (30, "Gold"), (40, "Gold")];
+        for (second, value) in edits {
             record = taken(&record, &edit(json!({ "tier": value })), second);
         }
         let pending = &record.pending[&tier];

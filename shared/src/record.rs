@@ -64,8 +64,8 @@ pub struct Pending {
     pub value: Value,
     /// When the edit was made.
     pub at: Timestamp,
-    /// The edits of the field that this one came after while they were pending, the latest last: a write without an answer may have left one of
-    /// them in Zoho, where it is nobody else's change (W4).
+    /// The other values that edits before this one wanted while they were pending, the latest last: a write without an answer may have left one
+    /// of them in Zoho, where it is nobody else's change (W4). An edit that comes twice replaces nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaced: Vec<Value>,
 }
@@ -84,8 +84,12 @@ impl Pending {
     /// The same edit after what was pending before.
     #[must_use]
     pub fn after(self, before: Option<&Self>) -> Self {
-        let mut replaced = before.map_or_else(Vec::new, |before| before.replaced.clone());
-        replaced.extend(before.map(|before| before.value.clone()));
+        let mut replaced: Vec<Value> = before
+            .into_iter()
+            .flat_map(|before| before.replaced.iter().chain([&before.value]))
+            .filter(|earlier| !earlier.same(&self.value))
+            .cloned()
+            .collect();
         replaced.dedup_by(|one, other| one.same(other));
         let too_many = replaced.len().saturating_sub(REPLACED);
         replaced.drain(..too_many);
