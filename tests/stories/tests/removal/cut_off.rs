@@ -55,6 +55,18 @@ fn told(story: &Story, object: Object) -> usize {
         .count()
 }
 
+/// A yes to the removal of six accounts that is cut off when four are removed and the log says nothing yet.
+async fn with_a_yes_cut_off() -> (Story, BTreeSet<String>) {
+    let (story, leaving) = with_a_hold().await;
+    let faults = &story.world.faults;
+    faults.on("save_record", 4, Fault::Crash(When::After));
+    let cut_off = faults.run(approved(&story, Object::Account)).await;
+    cut_off.unwrap_err();
+    faults.clear();
+    assert!(removed_accounts(&story).is_empty());
+    (story, leaving)
+}
+
 /// The accounts that the log says were removed, by their ids in Zoho.
 fn removed_accounts(story: &Story) -> BTreeSet<String> {
     let lines = story.log("removed").into_iter();
@@ -170,16 +182,22 @@ async fn what_was_removed_before_a_removal_was_cut_off_is_told_of() {
 
 #[tokio::test]
 async fn what_a_yes_removed_before_it_was_cut_off_is_told_of_after_the_next_yes() {
-    let (story, leaving) = with_a_hold().await;
-    let faults = &story.world.faults;
-    faults.on("save_record", 4, Fault::Crash(When::After));
-    let cut_off = faults.run(approved(&story, Object::Account)).await;
-    cut_off.unwrap_err();
-    faults.clear();
-    assert!(removed_accounts(&story).is_empty());
+    let (story, leaving) = with_a_yes_cut_off().await;
     // The next night finds the same again, and asks again.
     story.pass(SignedDuration::from_hours(25));
     story.full_sync().await.unwrap();
     assert_eq!(approve(&story, Object::Account).await, 2);
     assert_eq!(removed_accounts(&story), leaving);
+}
+
+#[tokio::test]
+async fn what_a_yes_removed_before_it_was_cut_off_is_told_of_when_it_comes_back() {
+    let (story, leaving) = with_a_yes_cut_off().await;
+    let removed = &leaving - &story.present(Object::Account);
+    status(&story, &leaving, "Active");
+    story.pass(SignedDuration::from_mins(15));
+    story.routine_sync().await.unwrap();
+    assert!(story.present(Object::Account).is_superset(&leaving));
+    assert_eq!(removed.len(), 4);
+    assert_eq!(removed_accounts(&story), removed);
 }
