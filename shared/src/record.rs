@@ -32,7 +32,7 @@ pub struct Record {
     pub sources: BTreeMap<FieldName, Source>,
     /// Why its edits wait for something to change (W7).
     pub parked: Option<Parked>,
-    /// Set when a creation in Zoho was asked for: what a lost reply is looked for by (W6).
+    /// Set while a creation in Zoho was asked for and nobody knows what came of it: what a lost reply is looked for by (W6).
     pub create_intent: Option<Intent>,
     /// The segments that it is a member of (W3).
     pub segments: BTreeSet<String>,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::identifier::{PlatformId, ZohoField, ZohoId};
 use crate::mapping::{FieldPlan, Identity};
 use crate::object::Object;
-use crate::record::{CLOCK_SKEW, Dependants, Link, Record, Standing};
+use crate::record::{CLOCK_SKEW, Dependants, Intent, Link, Record, Standing};
 use crate::row::Row;
 use crate::run::Counters;
 use crate::select::{IN_VALUES, PAGE_ROWS, Which};
@@ -18,7 +18,7 @@ use super::job::Job;
 use super::routine::announce;
 use super::{Error, reading};
 
-/// How many records with waiting edits are looked through for unanswered creations, for each page of rows.
+/// How many records with edits on their way, and how many parked ones, are looked through for unanswered creations, for each page of rows.
 const WAITING: usize = 10_000;
 
 /// How many of them are read together.
@@ -61,8 +61,10 @@ pub async fn look(
                 .cloned()
                 .collect();
             let mut rows = by_mark(job, plan, &tried).await?;
+            let gone = gone(job, &rows, &tried).await?;
             // Without a mark, or from before the settings named one.
-            let is_found = |record: &Record| rows.iter().any(|row| is_of_intent(job, record, row));
+            let is_found =
+                |record: &Record| rows.iter().any(|row| is_of_intent(job, record, row, &gone));
             let unmarked: Vec<Record> = tried
                 .into_iter()
                 .filter(|record| !is_found(record))
@@ -108,25 +110,27 @@ async fn tie_unanswered(
     let ids: Vec<ZohoId> = rows.iter().map(|row| row.id).collect();
     let links = store.links(job.id(), plan.object, &ids).await?.into_iter();
     let links: BTreeMap<ZohoId, Link> = links.map(|link| (link.zoho_id, link)).collect();
-    let tied = ties(job, plan, rows.iter(), &links, records);
+    let gone = gone(job, rows, records).await?;
+    let tied = ties(job, plan, rows, &links, records, &gone);
     save_links(job, tied, Meanwhile::Stays).await
 }
 
 /// The links that tie rows without one to the records whose creation left them: no row to several records, and no record to several rows.
-fn ties<'a>(
+fn ties(
     job: &Job<'_>,
     plan: &FieldPlan,
-    rows: impl Iterator<Item = &'a Row>,
+    rows: &[Row],
     links: &BTreeMap<ZohoId, Link>,
     records: &[Record],
+    gone: &BTreeSet<ZohoId>,
 ) -> Vec<Relinked> {
     // What a link names already is found.
     let mut taken: BTreeSet<&PlatformId> = links.values().filter_map(Link::platform_id).collect();
     let mut ties = Vec::new();
-    for row in rows.filter(|row| !links.contains_key(&row.id)) {
+    for row in rows.iter().filter(|row| !links.contains_key(&row.id)) {
         let mut records = records.iter();
         let found = records
-            .find(|record| !taken.contains(&record.id) && is_left_by(job, plan, record, row));
+            .find(|record| !taken.contains(&record.id) && is_left_by(job, plan, record, row, gone));
         if let Some(record) = found {
             taken.insert(&record.id);
             ties.push(Relinked {
@@ -139,9 +143,15 @@ fn ties<'a>(
 }
 
 /// Whether a row is what an unanswered creation of a record left.
-fn is_left_by(job: &Job<'_>, plan: &FieldPlan, record: &Record, row: &Row) -> bool {
+fn is_left_by(
+    job: &Job<'_>,
+    plan: &FieldPlan,
+    record: &Record,
+    row: &Row,
+    gone: &BTreeSet<ZohoId>,
+) -> bool {
     match plan.identity {
-        Identity::Own => is_of_intent(job, record, row),
+        Identity::Own => is_of_intent(job, record, row, gone),
         Identity::Field(_) | Identity::FoldedField(_) => {
             record.create_intent.is_some() && plan.identify(row).as_ref() == Some(&record.id)
         }
@@ -215,9 +225,13 @@ async fn since_intent(
             .value;
         let last = page.rows.last().map(|row| row.id);
         let answered = answered(job, plan, &page.rows, tried).await?;
-        rows.extend(page.rows.into_iter().filter(|row| {
-            answered.contains(&row.id) || tried.iter().any(|record| is_of_intent(job, record, row))
-        }));
+        let gone = gone(job, &page.rows, tried).await?;
+        let is_tried = |row: &Row| {
+            let mut tried = tried.iter();
+            tried.any(|record| is_of_intent(job, record, row, &gone))
+        };
+        let found = page.rows.into_iter();
+        rows.extend(found.filter(|row| answered.contains(&row.id) || is_tried(row)));
         match last {
             Some(last) if page.more => after = last,
             _ => return Ok(rows),
@@ -262,8 +276,9 @@ fn earliest(intent: Timestamp) -> Timestamp {
 }
 
 /// Whether a task in Zoho is what an unanswered creation left. With a mark that is certain. Without one it says what the creation said, whatever
-/// the record was edited to since; two of the same subject and links, created in the same minutes, are as good as each other.
-fn is_of_intent(job: &Job<'_>, record: &Record, row: &Row) -> bool {
+/// the record was edited to since, but for the links to records that are `gone`, which Zoho empties; two of the same subject and links, created
+/// in the same minutes, are as good as each other.
+fn is_of_intent(job: &Job<'_>, record: &Record, row: &Row, gone: &BTreeSet<ZohoId>) -> bool {
     let Some(intent) = &record.create_intent else {
         return false;
     };
@@ -288,28 +303,83 @@ fn is_of_intent(job: &Job<'_>, record: &Record, row: &Row) -> bool {
         .json("Created_Time")
         .as_str()
         .and_then(|time| time.parse::<Timestamp>().ok());
-    let is_same = match intent.tries.as_slice() {
-        [] => says(row, &record.fields),
-        tries => tries.iter().any(|fields| says(row, fields)),
-    };
+    let is_same = said(intent, record)
+        .iter()
+        .any(|fields| says(row, fields, gone));
     is_same && created.is_none_or(|created| created >= earliest(intent.at))
 }
 
-/// Whether a task in Zoho has the subject and the links of these values.
-fn says(row: &Row, fields: &Fields) -> bool {
-    let value = |name: &str| {
-        let mut fields = fields.iter();
-        let found = fields.find(|(field, _)| field.as_str() == name);
-        found.map(|(_, value)| value)
+/// What the tries of a creation said.
+fn said<'a>(intent: &'a Intent, record: &'a Record) -> &'a [Fields] {
+    match intent.tries.as_slice() {
+        [] => std::slice::from_ref(&record.fields),
+        tries => tries,
+    }
+}
+
+/// Whether a task in Zoho has the subject and the links of these values, but for links to what is `gone`.
+fn says(row: &Row, fields: &Fields, gone: &BTreeSet<ZohoId>) -> bool {
+    let leads = |link: &str, named: Option<(Object, ZohoId)>| {
+        let named = named.map(|(_, id)| id);
+        match row.lookup(link) {
+            None => named.is_none_or(|id| gone.contains(&id)),
+            there => there == named,
+        }
     };
-    let reference = |name: &str| {
-        let reference = value(name).and_then(Value::as_reference);
-        reference.and_then(|reference| reference.zoho_id)
-    };
-    let subject = value("subject").and_then(Value::as_text);
+    let subject = value(fields, "subject").and_then(Value::as_text);
+    let [who, what] = named(fields);
     row.json("Subject").as_str().map(str::trim) == subject.map(str::trim)
-        && row.lookup("Who_Id") == reference("contact")
-        && row.lookup("What_Id") == reference("deal").or(reference("account"))
+        && leads("Who_Id", who)
+        && leads("What_Id", what)
+}
+
+/// Whom, and what, a task of these values is about.
+fn named(fields: &Fields) -> [Option<(Object, ZohoId)>; 2] {
+    let reference = |name: &str| {
+        let reference = value(fields, name)?.as_reference()?;
+        Some((reference.object, reference.zoho_id?))
+    };
+    [
+        reference("contact"),
+        reference("deal").or(reference("account")),
+    ]
+}
+
+fn value<'a>(fields: &'a Fields, name: &str) -> Option<&'a Value> {
+    let mut fields = fields.iter();
+    let found = fields.find(|(field, _)| field.as_str() == name);
+    found.map(|(_, value)| value)
+}
+
+/// What the unanswered creations of tasks named and Zoho has no more. Asks only where that makes a difference: where a row says what was tried but
+/// for a link that is empty.
+async fn gone(job: &Job<'_>, rows: &[Row], records: &[Record]) -> Result<BTreeSet<ZohoId>, Error> {
+    let mut doubtful: BTreeMap<Object, BTreeSet<ZohoId>> = BTreeMap::new();
+    for record in records
+        .iter()
+        .filter(|record| record.object == Object::Task)
+    {
+        let tries = record.create_intent.iter();
+        let tries = tries.flat_map(|intent| said(intent, record));
+        let named: Vec<(Object, ZohoId)> = tries.flat_map(named).flatten().collect();
+        let all: BTreeSet<ZohoId> = named.iter().map(|(_, id)| *id).collect();
+        let is_doubtful = |row: &Row| {
+            is_of_intent(job, record, row, &all)
+                && !is_of_intent(job, record, row, &BTreeSet::new())
+        };
+        if rows.iter().any(is_doubtful) {
+            for (object, id) in named {
+                doubtful.entry(object).or_default().insert(id);
+            }
+        }
+    }
+    let mut gone = BTreeSet::new();
+    for (object, ids) in doubtful {
+        let asked: Vec<ZohoId> = ids.iter().copied().collect();
+        let existing = reading::existing(job, object, &asked).await?;
+        gone.extend(ids.difference(&existing));
+    }
+    Ok(gone)
 }
 
 /// Ties unlinked task rows to the platform's own tasks whose creation got no answer, before anybody takes them for new ones.
@@ -328,7 +398,9 @@ pub(super) async fn adopt_unanswered(
     let unanswered = unanswered(job).await?;
     let marked = marked(job, plan, &unanswered).await?;
     let rows = rows.iter().map(|row| marked.get(&row.id).unwrap_or(row));
-    let adopted = ties(job, plan, rows, &links, &unanswered);
+    let rows: Vec<Row> = rows.cloned().collect();
+    let gone = gone(job, &rows, &unanswered).await?;
+    let adopted = ties(job, plan, &rows, &links, &unanswered, &gone);
     links.extend(
         adopted
             .iter()
@@ -338,24 +410,42 @@ pub(super) async fn adopt_unanswered(
     Ok(links)
 }
 
-/// The platform's own tasks whose creation got no answer.
+/// The platform's own tasks whose creation got no answer, also those that were parked since.
 async fn unanswered(job: &Job<'_>) -> Result<Vec<Record>, Error> {
     let store = &job.ports.store;
-    let now = job.ports.clock.now();
-    let pending = store.pending(job.id(), now, WAITING).await?.into_iter();
-    let tasks = pending.filter(|(object, _)| *object == Object::Task);
-    let ids: Vec<PlatformId> = tasks.map(|(_, id)| id).collect();
+    let is_unanswered = |record: &Record| {
+        record.object == Object::Task && record.create_intent.is_some() && record.zoho_id.is_none()
+    };
+    let mut ids = on_their_way(job).await?;
     let mut unanswered = Vec::new();
+    let (mut next, mut seen) = (None, 0);
+    loop {
+        let page = store.parked(job.id(), next, READ_TOGETHER).await?;
+        seen += page.items.len();
+        unanswered.extend(page.items.into_iter().filter(is_unanswered));
+        next = page.next;
+        if next.is_none() || seen >= WAITING {
+            break;
+        }
+    }
+    // One that was parked until it was looked for there is on its way again.
+    ids.extend(on_their_way(job).await?);
+    let ids: Vec<PlatformId> = ids.into_iter().collect();
     for ids in ids.chunks(READ_TOGETHER) {
-        let records = store
-            .records(job.id(), Object::Task, ids)
-            .await?
-            .into_iter();
-        unanswered.extend(
-            records.filter(|record| record.create_intent.is_some() && record.zoho_id.is_none()),
-        );
+        let records = store.records(job.id(), Object::Task, ids).await?;
+        unanswered.extend(records.into_iter().filter(is_unanswered));
     }
     Ok(unanswered)
+}
+
+/// The tasks with edits on their way to Zoho.
+async fn on_their_way(job: &Job<'_>) -> Result<BTreeSet<PlatformId>, Error> {
+    let now = job.ports.clock.now();
+    let pending = job.ports.store.pending(job.id(), now, WAITING).await?;
+    let tasks = pending
+        .into_iter()
+        .filter(|(object, _)| *object == Object::Task);
+    Ok(tasks.map(|(_, id)| id).collect())
 }
 
 /// The rows with the marks of these records: whoever syncs does not read them along.

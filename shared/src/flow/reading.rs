@@ -128,6 +128,29 @@ pub async fn look_anew(job: &Job<'_>, object: Object) -> Result<(), Error> {
     Ok(())
 }
 
+/// Which of these records Zoho has, whatever it shows of them.
+///
+/// # Errors
+/// When Zoho or a port fails.
+pub async fn existing(
+    job: &Job<'_>,
+    object: Object,
+    ids: &[ZohoId],
+) -> Result<BTreeSet<ZohoId>, Error> {
+    let mut existing = BTreeSet::new();
+    for ids in ids.chunks(IN_VALUES) {
+        let select = Select {
+            object,
+            columns: Vec::new(),
+            which: Which::Ids(ids.to_vec()),
+            limit: IN_VALUES,
+        };
+        let rows = job.session.select(&select).await?.value.rows;
+        existing.extend(rows.iter().map(|row| row.id));
+    }
+    Ok(existing)
+}
+
 /// A page of an object's rows with all columns of its plan that Zoho shows.
 ///
 /// # Errors

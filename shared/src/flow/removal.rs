@@ -11,14 +11,13 @@ use crate::port::{self, Ports, Progress};
 use crate::record::{
     Action, Candidate, Change, Dependants, Link, Record, RemovalReason, Removed, Standing,
 };
-use crate::row::Row;
 use crate::run::{Counter, Counters, Slice, Stage};
-use crate::select::{IN_VALUES, Select, Which};
 use crate::settings::RemovalGuard;
 
 use super::Error;
 use super::apply::{Meanwhile, Relinked, remove_links, save_links};
 use super::job::{Deadline, Job};
+use super::reading;
 use super::restore::bring_back;
 use super::routine::Ended;
 
@@ -425,18 +424,7 @@ async fn still_in_zoho(
         .filter(|candidate| candidate.reason == RemovalReason::Gone)
         .map(|candidate| candidate.zoho_id)
         .collect();
-    let mut found = BTreeSet::new();
-    for ids in gone.chunks(IN_VALUES) {
-        let select = Select {
-            object,
-            columns: Vec::new(),
-            which: Which::Ids(ids.to_vec()),
-            limit: IN_VALUES,
-        };
-        let rows: Vec<Row> = job.session.select(&select).await?.value.rows;
-        found.extend(rows.iter().map(|row| row.id));
-    }
-    Ok(found)
+    reading::existing(job, object, &gone).await
 }
 
 /// Whether a record goes with its candidate: of several Zoho records that were this one, the one to which it is tied counts. One whose creation

@@ -63,7 +63,7 @@ pub(crate) struct RecordDetail {
     /// Its last Modified_Time known from Zoho.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub zoho_modified_time: Option<Timestamp>,
-    /// Since when its creation in Zoho is under way.
+    /// When its creation in Zoho was tried first, as long as nobody knows whether Zoho has it.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub creating_since: Option<Timestamp>,
     /// An account's contacts, deals and tasks, where asked for.

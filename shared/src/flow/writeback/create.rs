@@ -17,6 +17,14 @@ use super::settle::Written;
 use super::waiting::{Named, Names, open_references, take_hidden, without};
 use super::{CREATING, GROUP, Push, Sending};
 
+/// A record on its way to Zoho for the first time.
+struct Creating {
+    /// With the intent of this try, as it is stored.
+    sending: Sending,
+    /// As it was before this try.
+    before: Record,
+}
+
 /// What came of trying to create some records.
 #[derive(Default)]
 struct Tried {
@@ -94,7 +102,7 @@ impl Push<'_> {
     async fn insert(&self, group: &[Record], lease: &Lease<'_>) -> Result<usize, Error> {
         let settings = &self.job.settings.settings;
         let belonging = self.belonging(group).await?;
-        let mut sending = Vec::new();
+        let mut creating = Vec::new();
         for record in group {
             let (mut fields, mut out) = match outgoing::creation(record, &self.plan, settings) {
                 Ok(creation) => creation,
@@ -138,15 +146,17 @@ impl Push<'_> {
                 }
                 saved => saved?,
             };
-            sending.push(Sending {
-                record: intended,
-                parked: record.parked.clone(),
-                fields,
-                out,
+            creating.push(Creating {
+                sending: Sending {
+                    record: intended,
+                    fields,
+                    out,
+                },
+                before: record.clone(),
             });
         }
-        let sent = sending.len();
-        self.send_new(sending, lease).await?;
+        let sent = creating.len();
+        self.send_new(creating, lease).await?;
         Ok(sent)
     }
 
@@ -176,25 +186,26 @@ impl Push<'_> {
         Ok(belonging.map(|record| record.id.clone()).collect())
     }
 
-    async fn send_new(&self, mut sending: Vec<Sending>, lease: &Lease<'_>) -> Result<(), Error> {
-        if sending.is_empty() {
+    async fn send_new(&self, mut creating: Vec<Creating>, lease: &Lease<'_>) -> Result<(), Error> {
+        if creating.is_empty() {
             return Ok(());
         }
         if !lease.renew().await? {
             return Err(CREATING);
         }
-        let out: Vec<Outgoing> = sending.iter().map(|sending| sending.out.clone()).collect();
+        let out = creating.iter().map(|new| new.sending.out.clone());
+        let out: Vec<Outgoing> = out.collect();
         let (job, object) = (self.job, self.plan.object);
         let outcomes = match job.session.insert(object, &out, &self.trigger()).await {
             Err(Error::Crm(CrmError::Refused {
                 code,
                 message,
                 field,
-            })) => match sending.as_slice() {
+            })) => match creating.as_slice() {
                 // A call that is refused as a whole is halved until the record that spoils it is found.
                 [_, _, ..] => {
-                    let half = sending.split_off(sending.len() / 2);
-                    Box::pin(self.send_new(sending, lease)).await?;
+                    let half = creating.split_off(creating.len() / 2);
+                    Box::pin(self.send_new(creating, lease)).await?;
                     return Box::pin(self.send_new(half, lease)).await;
                 }
                 _ => vec![Err(WriteRefusal {
@@ -208,7 +219,7 @@ impl Push<'_> {
         };
         let mut written = Vec::new();
         let mut links = Vec::new();
-        for (sending, outcome) in sending.into_iter().zip(outcomes) {
+        for (Creating { sending, before }, outcome) in creating.into_iter().zip(outcomes) {
             match outcome {
                 Ok(saved) => {
                     links.push(creation::link(job, object, saved.id, &sending.record.id));
@@ -218,14 +229,7 @@ impl Push<'_> {
                         fields: sending.fields,
                     });
                 }
-                Err(refusal) => {
-                    let parked = sending.parked;
-                    let record = Record {
-                        parked,
-                        ..sending.record
-                    };
-                    self.park_refused(record, &refusal).await?;
-                }
+                Err(refusal) => self.take_back(sending.record, before, refusal).await?,
             }
         }
         // The link first: cut off here, the next look at Zoho's row leads to this record and not to a second one.
@@ -237,6 +241,24 @@ impl Push<'_> {
             tracing::warn!(connection.id = %job.id(), error = %error, "the dependants of new {object}s are left to the next sync");
         }
         Ok(())
+    }
+
+    /// Parks a record that Zoho did not take. That answers this try and none before it: what one of those may have left in Zoho is still looked
+    /// for.
+    async fn take_back(
+        &self,
+        tried: Record,
+        before: Record,
+        refusal: WriteRefusal,
+    ) -> Result<(), Error> {
+        let remedy = outgoing::remedy(&refusal);
+        let record = Record {
+            create_intent: before.create_intent,
+            ..tried
+        };
+        let WriteRefusal { code, field, .. } = refusal;
+        self.park_again(record, before.parked, &code, field, &remedy)
+            .await
     }
 
     /// Asks for what people gave new records before these had links (S5).

@@ -19,7 +19,7 @@ use crate::mapping::FieldPlan;
 use crate::message::{Version, Writeback};
 use crate::object::Object;
 use crate::port::{CrmError, Ports};
-use crate::record::{Action, Parked, Record};
+use crate::record::{Action, Record};
 use crate::row::Outgoing;
 use crate::value::Fields;
 
@@ -300,8 +300,6 @@ struct Push<'a> {
 /// A record with what is written of it.
 struct Sending {
     record: Record,
-    /// Why its edits waited before this try.
-    parked: Option<Parked>,
     /// The values, by platform field.
     fields: Fields,
     out: Outgoing,

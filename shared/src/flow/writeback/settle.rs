@@ -338,8 +338,7 @@ impl Push<'_> {
             .await
     }
 
-    /// Keeps a record's edits from being tried again until something changes (W7). One that was parked for the same reason before stays as
-    /// it was, and the log does not say it again.
+    /// Keeps a record's edits from being tried again until something changes (W7). A creation of it that got no answer is still looked for.
     pub(super) async fn park(
         &self,
         record: Record,
@@ -347,11 +346,24 @@ impl Push<'_> {
         field: Option<String>,
         remedy: &str,
     ) -> Result<(), Error> {
+        let before = record.parked.clone();
+        self.park_again(record, before, code, field, remedy).await
+    }
+
+    /// The same for one that was parked as `before` until it was tried: for the same reason it stays as it was, and the log does not say it
+    /// again.
+    pub(super) async fn park_again(
+        &self,
+        record: Record,
+        before: Option<Parked>,
+        code: &str,
+        field: Option<String>,
+        remedy: &str,
+    ) -> Result<(), Error> {
         let job = self.job;
         let moment = job.moment();
-        let before = record.parked.clone();
         let same = before.filter(|parked| parked.code == code && parked.field == field);
-        if same.is_some() && record.create_intent.is_none() {
+        if same.is_some() && record.parked.is_some() {
             return Ok(());
         }
         let quiet = same.is_some();
@@ -370,7 +382,6 @@ impl Push<'_> {
         };
         let parked = Record {
             parked: Some(parked),
-            create_intent: None,
             change: (!quiet).then_some(change),
             updated_at,
             ..record

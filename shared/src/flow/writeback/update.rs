@@ -163,7 +163,6 @@ impl Push<'_> {
                         .await?;
                     let Some((record, _)) = kept else { continue };
                     sending.push(Sending {
-                        parked: record.parked.clone(),
                         record,
                         fields: merged.push,
                         out,

@@ -1,7 +1,7 @@
 //! Creations of which nobody heard the answer: found again, and not repeated (P6, W6).
 
 use serde_json::json;
-use tandem::flow::runs;
+use tandem::flow::{parked, runs};
 use tandem::object::Object;
 use tandem::run::RunKind;
 use zoho_sim::faults::{Fault, Moment};
@@ -24,6 +24,32 @@ async fn unanswered(story: &Story) {
     assert!(cut_off.is_err(), "the answer was lost");
     assert_eq!(count(story, "Tasks", "Subject", "Call"), 1);
     story.pass(jiff::SignedDuration::from_mins(2));
+}
+
+/// The row that it made in Zoho.
+fn made(story: &Story) -> String {
+    let rows = story.rows("Tasks").unwrap();
+    let made = rows.iter().find(|row| row["Subject"] == "Call").unwrap();
+    made["id"].as_str().unwrap().to_owned()
+}
+
+/// While Zoho does not show what was made, the next try is refused, and the task is parked. Returns what was made; it is there again.
+async fn then_refused(story: &Story) -> String {
+    let made = made(story);
+    story.zoho_deletes("Tasks", &made).unwrap();
+    story.zoho.model().faults.fail(Fault {
+        method: Some("POST".into()),
+        path: "/crm/v8/Tasks".into(),
+        status: 400,
+        code: Some("INVALID_DATA".into()),
+        ..Fault::default()
+    });
+    story.pass(tandem::connection::ROUTINE_INTERVAL);
+    story.tick().await.unwrap();
+    let parked = code(story, Object::Task, "t-1").await;
+    assert_eq!(parked.as_deref(), Some("INVALID_DATA"));
+    story.zoho_restores("Tasks", &made).unwrap();
+    made
 }
 
 /// Everybody who looks for it finds that one.
@@ -73,11 +99,8 @@ async fn a_mark_that_the_settings_name_no_more_does_not_matter() {
 async fn a_task_that_people_made_another_of_is_found_by_the_mark_that_it_was_sent_with() {
     let story = synced(editable_and("task_mark", json!("Task_Reference"))).await;
     unanswered(&story).await;
-    let made = story.rows("Tasks").unwrap();
-    let made = made.iter().find(|row| row["Subject"] == "Call").unwrap();
     let renamed = json!({ "Subject": "Call back" });
-    let id = made["id"].as_str().unwrap();
-    story.zoho_edits("Tasks", id, &renamed).unwrap();
+    story.zoho_edits("Tasks", &made(&story), &renamed).unwrap();
     story.save_settings(editable()).await.unwrap();
     assert_found_as(&story, "Call back").await;
     assert_eq!(count(&story, "Tasks", "Subject", "Call"), 0);
@@ -104,9 +127,7 @@ async fn one_that_was_answered_is_known_by_its_link_whatever_people_made_of_it()
     let handled = story.handle_writeback(&held.message);
     assert!(story.world.faults.run(handled).await.is_err());
     story.world.faults.clear();
-    let made = story.rows("Tasks").unwrap();
-    let made = made.iter().find(|row| row["Subject"] == "Call").unwrap();
-    let made = made["id"].as_str().unwrap().to_owned();
+    let made = made(&story);
     let renamed = json!({ "Subject": "Call back", "Task_Reference": null });
     story.zoho_edits("Tasks", &made, &renamed).unwrap();
     story.pass(jiff::SignedDuration::from_mins(2));
@@ -228,9 +249,7 @@ async fn one_that_was_tried_as_different_values_is_found_by_any_of_them() {
     let story = synced(editable()).await;
     unanswered(&story).await;
     // Nobody knows of it, and the next try reaches Zoho as little as its answer reaches us.
-    let made = story.rows("Tasks").unwrap();
-    let made = made.iter().find(|row| row["Subject"] == "Call").unwrap();
-    let made = made["id"].as_str().unwrap().to_owned();
+    let made = made(&story);
     story.zoho_deletes("Tasks", &made).unwrap();
     story.zoho.model().faults.fail(Fault {
         method: Some("POST".into()),
@@ -253,6 +272,66 @@ async fn one_that_was_tried_as_different_values_is_found_by_any_of_them() {
     for former in ["Call", "Call Ann"] {
         assert_eq!(count(&story, "Tasks", "Subject", former), 0);
     }
+}
+
+#[tokio::test]
+async fn one_whose_next_try_is_refused_is_the_platform_s_own_for_a_sync_that_meets_it_first() {
+    let story = synced(editable()).await;
+    unanswered(&story).await;
+    let made = then_refused(&story).await;
+    story.full_sync().await.unwrap();
+    assert_found(&story).await;
+    let record = story.record(Object::Task, "t-1").await.unwrap();
+    assert_eq!(record.zoho_id.unwrap().to_string(), made);
+}
+
+#[tokio::test]
+async fn one_whose_next_try_is_refused_is_found_when_a_person_has_it_tried_again() {
+    let story = synced(editable()).await;
+    unanswered(&story).await;
+    let made = then_refused(&story).await;
+    let (ports, connection) = (story.ports(), story.connection());
+    let id = "t-1".parse().unwrap();
+    let retried = parked::retry(&ports, &connection, Object::Task, &id);
+    retried.await.unwrap();
+    story.deliver().await.unwrap();
+    let record = story.record(Object::Task, "t-1").await.unwrap();
+    assert_eq!(record.zoho_id.unwrap().to_string(), made);
+    assert_found(&story).await;
+}
+
+#[tokio::test]
+async fn one_whose_account_zoho_has_no_more_is_known_without_it() {
+    let story = synced(editable()).await;
+    unanswered(&story).await;
+    let account = story.some_account();
+    let account = story.record(Object::Account, &account).await.unwrap();
+    let account = account.zoho_id.unwrap().to_string();
+    story.zoho_deletes("Accounts", &account).unwrap();
+    let mut accounts = some(&story, Object::Account, 2);
+    accounts.retain(|(zoho, _)| *zoho != account);
+    let (zoho, other) = accounts.remove(0);
+    let fields = json!({ "account": other });
+    story.edit(Object::Task, "t-1", fields).await.unwrap();
+    let row = story.row("Tasks", &made(&story)).unwrap();
+    assert_eq!(row["What_Id"]["id"], zoho.as_str());
+    story.full_sync().await.unwrap();
+    assert_found(&story).await;
+}
+
+#[tokio::test]
+async fn one_that_people_made_about_nothing_is_not_taken_for_one_about_an_account() {
+    let story = synced(editable()).await;
+    unanswered(&story).await;
+    let made = made(&story);
+    story.zoho_deletes("Tasks", &made).unwrap();
+    let theirs = json!({ "Subject": "Call" });
+    let theirs = story.zoho_creates("Tasks", &theirs).unwrap();
+    story.pass(tandem::connection::ROUTINE_INTERVAL);
+    story.tick().await.unwrap();
+    let record = story.record(Object::Task, "t-1").await.unwrap();
+    assert_ne!(record.zoho_id.unwrap().to_string(), theirs);
+    assert_eq!(count(&story, "Tasks", "Subject", "Call"), 2);
 }
 
 #[tokio::test]
